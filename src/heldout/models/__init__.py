@@ -1,0 +1,38 @@
+"""Perfect access to language models: load, read (trace), write (intervene)."""
+
+from heldout.models.architectures import ARCHITECTURES, Architecture
+from heldout.models.batching import batch_size, batches, batches_by_length
+from heldout.models.intervene import Add, Edit, MeanAblate, Project, Resample, Set, Swap, ZeroAblate
+from heldout.models.loading import load
+from heldout.models.model import Meter, Model
+from heldout.models.research_weights import load_research_weights
+from heldout.models.self_check import AccessReport, check_access
+from heldout.models.sites import SITE_SHAPES, Site
+from heldout.models.tokens import Tokens
+from heldout.models.trace import Trace
+
+__all__ = [
+    "ARCHITECTURES",
+    "SITE_SHAPES",
+    "AccessReport",
+    "Add",
+    "Architecture",
+    "Edit",
+    "MeanAblate",
+    "Meter",
+    "Model",
+    "Project",
+    "Resample",
+    "Set",
+    "Site",
+    "Swap",
+    "Tokens",
+    "Trace",
+    "ZeroAblate",
+    "batch_size",
+    "batches",
+    "batches_by_length",
+    "check_access",
+    "load",
+    "load_research_weights",
+]
