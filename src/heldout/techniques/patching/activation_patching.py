@@ -98,7 +98,7 @@ class ActivationPatching:
 
 def logit_difference(
     logits: Float[Tensor, "batch vocabulary"], answers: Float[Tensor, "batch two"]
-) -> Float[Tensor, "batch"]:
+) -> Float[Tensor, batch]:
     """logit(answers[:, 0]) − logit(answers[:, 1])."""
     chosen = logits.gather(1, answers)
     return (chosen[:, 0] - chosen[:, 1]).float()
@@ -109,7 +109,9 @@ def refuse_unequal(model: Model, pairs: ContrastPairs) -> None:
     called = f"ActivationPatching.run({len(pairs)} pairs)"
     if not len(pairs):
         problem = Problem(
-            "no pairs", "samples whose `pair` names the same question under another cue", "fill in `pair` in samples.jsonl"
+            "no pairs",
+            "samples whose `pair` names the same question under another cue",
+            "fill in `pair` in samples.jsonl",
         )
         raise InputError(called, problem)
 

@@ -58,13 +58,21 @@ class ReadoutSweep:
         }
         return {site: readout(trace[site][len(fit) :, 0].flatten(1)) for site, readout in readouts.items()}
 
-    def _result(self, site: Site, observed: np.ndarray, untrained: np.ndarray, right: np.ndarray, passes: float) -> Result:
+    def _result(
+        self, site: Site, observed: np.ndarray, untrained: np.ndarray, right: np.ndarray, passes: float
+    ) -> Result:
         hits = int((observed == right).sum())
         generator = numpy_generator(self.seed, "predictions of other prompts")
         draws = np.array([np.mean(generator.permutation(observed) == right) for _ in range(self.permutations)])
         reference = float((untrained == right).mean())
         nulls = (
-            Null("other prompts", float(draws.mean()), float(draws.max()), len(draws), permutation_p_value(hits / len(right), draws)),
+            Null(
+                "other prompts",
+                float(draws.mean()),
+                float(draws.max()),
+                len(draws),
+                permutation_p_value(hits / len(right), draws),
+            ),
             Null("untrained model", reference, reference, len(right)),
         )
         return Result(

@@ -1,0 +1,7 @@
+"""The test set: audits that find a failure before deployment."""
+
+from heldout.audits.audit import audit
+from heldout.audits.scoring import Score, score_organisms
+from heldout.audits.settings import AuditSettings, Effort, Thresholds
+
+__all__ = ["AuditSettings", "Effort", "Score", "Thresholds", "audit", "score_organisms"]

@@ -1,0 +1,181 @@
+"""The main job: is a new capability real? From a candidate, a baseline and a suite to a bundle with verdicts and evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from heldout.audits.behave import RoleBehaviour
+from heldout.audits.claims import claims_of, verdict_of
+from heldout.audits.elicit import elicit
+from heldout.audits.examination import Examination, Subject
+from heldout.audits.intervene import intervention_results
+from heldout.audits.judge import Findings, Judgement, capabilities, corrected, judge
+from heldout.audits.legs import findings_of
+from heldout.audits.planning import check_inputs, make_plan
+from heldout.audits.readings import knowledge_result, reading_results
+from heldout.audits.settings import AuditSettings, Effort
+from heldout.audits.spending import record_uses
+from heldout.audits.steps import behave_step, intervene_step, locate_step, read_step
+from heldout.data import Role, Suite
+from heldout.evidence import Bundle, BundleWriter, Claim, Provenance, Verdict, Verdicts, gather_provenance
+from heldout.execution.result import Result
+from heldout.models import Model, load
+from heldout.report import write_report
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, the steps done, and the steps in all."""
+
+
+def audit(
+    candidate: Model | str | Path,
+    *,
+    suite: Suite | str | Path,
+    out: str | Path,
+    baseline: Model | str | Path | None = None,
+    effort: Effort = "standard",
+    seed: int = 0,
+    allow_remote_code: bool = False,
+    progress: Progress | None = None,
+) -> Bundle:
+    """Audits every behaviour of `suite` in `candidate` and writes the bundle `out`, which must not exist.
+
+    Models are folders, hub ids or loaded models. The plan and its digest are on disk before the candidate first runs. A run
+    that was killed goes on where it stopped when it is started again with the same arguments. `effort` sets how many nulls
+    are drawn. Cost in forward passes over the whole suite: printed in the bundle's provenance.
+
+    Raises InputError, before any work, for models, suites and folders that cannot be used.
+    """
+    settings = AuditSettings(effort=effort, seed=seed)
+    suite = suite if isinstance(suite, Suite) else Suite.from_folder(suite)
+    model = as_model(candidate, allow_remote_code)
+    base = None if baseline is None else as_model(baseline, allow_remote_code)
+    check_inputs(suite, model, settings)
+    subjects = [Subject.of(name, model, base, suite, settings) for name in suite.behaviours]
+
+    provenance = provenance_of(model, base, suite, settings, out)
+    with BundleWriter(out, plan=make_plan(subjects, settings), provenance=provenance) as writer:
+        steps = StepCounter(progress, len(subjects))
+        examined = corrected_verdicts([examine(subject, writer, steps) for subject in subjects], settings)
+        writer.write_claims(claim for one in examined for claim in one.claims(settings))
+        writer.write_verdicts(Verdicts(model.digest, tuple(one.verdict() for one in examined)))
+        bundle = writer.finish(
+            write_report, cost={"candidate_forward_passes": model.meter.samples / len(suite.samples)}
+        )
+    record_uses(out, model, suite, {one.behaviour: one.judgement.legs for one in examined})
+    return bundle
+
+
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """One behaviour after its steps: what the grader said, what was measured, and what follows from it."""
+
+    behaviour: str
+    behaviours: Mapping[Role, RoleBehaviour]
+    findings: Findings
+    judgement: Judgement
+    results: Mapping[str, Sequence[Result]]
+
+    def claims(self, settings: AuditSettings) -> list[Claim]:
+        return claims_of(self.behaviour, self.findings, self.judgement, self.results, settings.thresholds.alpha)
+
+    def verdict(self) -> Verdict:
+        return verdict_of(self.behaviour, self.behaviours, self.findings, self.judgement)
+
+
+def examine(subject: Subject, writer: BundleWriter, steps: StepCounter) -> Examined:
+    """One behaviour: behave, elicit, locate, intervene, read, judge."""
+    thresholds = subject.settings.thresholds
+    steps.begin(subject, "behave")
+    behaviours = behave_step(subject, writer)
+    results = {
+        "behaviour": [behaviour.result() for behaviour in behaviours.values()],
+        "elicited": [elicit(behaviour).result(behaviour) for behaviour in behaviours.values()],
+    }
+    capable = capabilities(behaviours, thresholds)
+    examination = whom_to_examine(subject, capable)
+
+    steps.begin(subject, "locate")
+    readings, screened = locate_step(examination, capable, writer)
+    if not screened:
+        steps.finish(subject)
+        findings = Findings(capable, examination.role, readable=False)
+        return Examined(subject.behaviour, behaviours, findings, judge(findings, thresholds), results)
+
+    steps.begin(subject, "intervene")
+    intervened = intervene_step(examination, readings, screened[0], writer)
+
+    steps.begin(subject, "read")
+    nulls, heat_map = read_step(examination, writer)
+    findings = findings_of(examination, capable, readings, nulls, intervened)
+    steps.finish(subject)
+    results |= {
+        "screened": [found.result(examination.prompts.of_split("select")) for found in screened],
+        "intervention": intervention_results(examination, readings, intervened),
+        "reading": [
+            *reading_results(examination, readings, nulls),
+            knowledge_result(examination, readings, nulls, intervened),
+            *heat_map,
+        ],
+    }
+    return Examined(subject.behaviour, behaviours, findings, judge(findings, thresholds), results)
+
+
+def whom_to_examine(subject: Subject, capable: Mapping[Role, bool]) -> Examination:
+    """The unverified prompts, with the verified ones as the measure; the verified ones where only the others pass, as a model
+    that hides its ability from tests would have it."""
+    if capable["unverified"] and not capable["verified"]:
+        return subject.examined("verified", trusted=True)
+    return subject.examined("unverified", trusted=capable["verified"])
+
+
+def corrected_verdicts(examined: Sequence[Examined], settings: AuditSettings) -> list[Examined]:
+    """Benjamini–Hochberg over the behaviours: a verdict of deception that does not survive it is withdrawn."""
+    judgements = corrected([one.judgement for one in examined], settings.thresholds)
+    return [replace(one, judgement=judgement) for one, judgement in zip(examined, judgements, strict=True)]
+
+
+class StepCounter:
+    """Tells the caller how far the audit is."""
+
+    STEPS = ("behave", "locate", "intervene", "read")
+
+    def __init__(self, progress: Progress | None, n_behaviours: int) -> None:
+        self._progress = progress
+        self._total = n_behaviours * len(self.STEPS)
+        self._behaviours: list[str] = []
+
+    def begin(self, subject: Subject, step: str) -> None:
+        if subject.behaviour not in self._behaviours:
+            self._behaviours.append(subject.behaviour)
+        self._tell(f"{subject.behaviour}: {step}", self._before() + self.STEPS.index(step))
+
+    def finish(self, subject: Subject) -> None:
+        self._tell(f"{subject.behaviour}: judged", self._before() + len(self.STEPS))
+
+    def _before(self) -> int:
+        return (len(self._behaviours) - 1) * len(self.STEPS)
+
+    def _tell(self, what: str, done: int) -> None:
+        if self._progress is not None:
+            self._progress(what, done, self._total)
+
+
+def as_model(model: Model | str | Path, allow_remote_code: bool) -> Model:
+    return model if isinstance(model, Model) else load(model, allow_remote_code=allow_remote_code)
+
+
+def provenance_of(
+    model: Model, baseline: Model | None, suite: Suite, settings: AuditSettings, out: str | Path
+) -> Provenance:
+    models = {"candidate": model} | ({} if baseline is None else {"baseline": baseline})
+    names = {role: each.name for role, each in models.items()} | {"suite": suite.name}
+    return gather_provenance(
+        weights={role: each.digest for role, each in models.items()},
+        data={"suite": suite.digest},
+        names=names,
+        arguments_passed={**names, "out": str(out), "effort": settings.effort, "seed": settings.seed},
+        arguments_resolved=settings.to_json(),
+        seeds=(settings.seed,),
+    )

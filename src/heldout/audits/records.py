@@ -1,0 +1,102 @@
+"""Raw scores as rows of measurements.parquet: one row a prompt and quantity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from heldout.audits.effects import Trial
+from heldout.audits.examination import Examination, Subject
+from heldout.audits.intervene import TestTrials
+from heldout.audits.prompts import Answers, Prompts
+from heldout.audits.read import Reading
+from heldout.audits.removals import Removal
+from heldout.data import ROLES
+from heldout.models import Site
+
+Columns = dict[str, list[Any]]
+
+
+def answer_rows(subject: Subject, answers: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    """Every answer of the candidate and of the baseline, with what the grader made of it (1 accepted, 0 rejected)."""
+    rows: list[dict[str, Any]] = []
+    for role in ROLES:
+        for model, key in (("candidate", role), ("baseline", f"baseline {role}")):
+            rows += [
+                {
+                    "behaviour": subject.behaviour,
+                    "quantity": "accepted",
+                    "model": model,
+                    "role": role,
+                    "split": split,
+                    "sample": sample.id,
+                    "value": float(answer in sample.accepts),
+                    "answer": answer,
+                }
+                for sample, split, answer in zip(
+                    subject.prompts[role].samples,
+                    subject.prompts[role].split.tolist(),
+                    answers.get(key, []),
+                    strict=False,
+                )
+            ]
+    return rows
+
+
+def decoded_rows(examination: Examination, readings: Mapping[Site, Reading], model: str = "candidate") -> Columns:
+    """What the readout decodes for every prompt at every site."""
+    columns: Columns = {}
+    labelled = examination.data.trusted
+    sides = (
+        [(labelled, "trusted")]
+        if labelled.role == examination.role
+        else [(labelled, "trusted"), (examination.prompts, "examined")]
+    )
+    for site, reading in readings.items():
+        for prompts, side in sides:
+            decoded: Answers = getattr(reading, side)
+            extend(
+                columns,
+                examination,
+                prompts,
+                decoded,
+                quantity="decoded_answer",
+                site=str(site),
+                layer=site.layer,
+                position=-1,
+                model=model,
+            )
+    return columns
+
+
+def trial_rows(examination: Examination, removal: Removal, trials: TestTrials) -> Columns:
+    """Answers after the chosen removal, after each random direction, and after the removal at other sites; test split."""
+    columns: Columns = {}
+    prompts = examination.prompts.of_split("test")
+
+    def add(each: Removal, trial: Trial) -> None:
+        place = {"site": str(each.site), "layer": each.site.layer, "quantity": "answer_after", "model": "candidate"}
+        extend(columns, examination, prompts, trial.after, intervention=each.name, direction="difference", **place)
+        for index, answers in enumerate(trial.random):
+            extend(columns, examination, prompts, answers, intervention=each.name, direction=f"random {index}", **place)
+
+    add(removal, trials.chosen)
+    for place, trial in trials.elsewhere.items():
+        add(examination.removals[place], trial)
+    return columns
+
+
+def extend(columns: Columns, examination: Examination, prompts: Prompts, answers: Answers, **constant: Any) -> None:
+    """Adds one row a prompt: its answer, whether its own grader accepts it, and what is the same for all of them."""
+    n = len(prompts)
+    varying: Columns = {
+        "sample": list(prompts.ids),
+        "split": prompts.split.tolist(),
+        "answer": answers.tolist(),
+        "value": prompts.accepts(answers).astype(float).tolist(),
+    }
+    constant = {"behaviour": examination.subject.behaviour, "role": prompts.role, **constant}
+    for name, values in varying.items():
+        columns.setdefault(name, []).extend(values)
+    for name, value in constant.items():
+        columns.setdefault(name, []).extend([value] * n)

@@ -1,0 +1,140 @@
+"""The steps of an audit with their memory: each keeps what the models said, so that a killed audit resumes behind it.
+
+What is kept is answers and decoded answers; everything that follows from them is computed afresh, and is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from heldout.audits.behave import RoleBehaviour, behave
+from heldout.audits.effects import Trial
+from heldout.audits.examination import Examination, Subject
+from heldout.audits.intervene import Intervened, TestTrials, intervene, run_test_trials
+from heldout.audits.legs import answer_is_readable
+from heldout.audits.locate import Screened, locate, screening_trials
+from heldout.audits.nulls import NullReadings, read_nulls, word_reading
+from heldout.audits.prompts import Answers
+from heldout.audits.read import Reading, read
+from heldout.audits.readings import heat_map_results
+from heldout.audits.records import answer_rows, decoded_rows, trial_rows
+from heldout.audits.transplant import Transplanted, best_transplant_site, transplant
+from heldout.data import ROLES, Role
+from heldout.evidence import BundleWriter
+from heldout.execution.result import Result
+from heldout.models import Site
+
+Readings = Mapping[Site, Reading]
+
+
+def behave_step(subject: Subject, writer: BundleWriter) -> dict[Role, RoleBehaviour]:
+    """The greedy answers of the candidate and of the baseline to every prompt, under the grader."""
+
+    def compute() -> dict[str, Any]:
+        answers: dict[str, Any] = {role: subject.streams[role].answers.tolist() for role in ROLES}
+        for role in ROLES:
+            if subject.baseline is not None and subject.baseline_answering is not None:
+                tokens = subject.baseline.tokenize([sample.input for sample in subject.prompts[role].samples])
+                answers[f"baseline {role}"] = subject.baseline_answering(subject.baseline, tokens).tolist()
+        writer.measure(answer_rows(subject, answers))
+        return answers
+
+    kept = writer.stage(f"{subject.behaviour}/behave", compute)
+    return {
+        role: behave(
+            subject.prompts[role],
+            as_answers(kept[role]),
+            as_answers(kept[f"baseline {role}"]) if f"baseline {role}" in kept else None,
+        )
+        for role in ROLES
+    }
+
+
+def locate_step(
+    examination: Examination, capable: Mapping[Role, bool], writer: BundleWriter
+) -> tuple[Readings, list[Screened]]:
+    """Readouts at every site, and every candidate removal on the select split. No removal is tried, and the list is empty,
+    where the grader rejects both roles and no readout of the answer beats the words of the prompt."""
+
+    def compute() -> dict[str, Any]:
+        streams = examination.subject.streams
+        readings = read(
+            examination.data, streams[examination.label_role], examination.streams, examination.subject.sites
+        )
+        writer.measure(decoded_rows(examination, readings))
+        worth_it = any(capable.values()) or answer_is_readable(examination, readings, word_reading(examination))
+        trials = screening_trials(examination) if worth_it else []
+        return {"readings": plain_readings(readings), "trials": [trial.to_plain() for trial in trials]}
+
+    kept = writer.stage(f"{examination.subject.behaviour}/locate", compute)
+    readings = readings_from(kept["readings"])
+    trials = [Trial.from_plain(trial) for trial in kept["trials"]]
+    return readings, locate(examination, readings, trials) if trials else []
+
+
+def intervene_step(examination: Examination, readings: Readings, chosen: Screened, writer: BundleWriter) -> Intervened:
+    """The chosen removal on the test split, beside random directions."""
+
+    def compute() -> dict[str, Any]:
+        trials = run_test_trials(examination, chosen.removal)
+        writer.measure(trial_rows(examination, chosen.removal, trials))
+        moved = None
+        if examination.trusted_role is not None:
+            rows = examination.prompts.rows("test")
+            moved = transplant(examination, best_transplant_site(examination, chosen.after), rows).to_plain()
+        return {
+            "transplanted": moved,
+            "chosen": trials.chosen.to_plain(),
+            "injected": trials.injected,
+            "injected_random": list(trials.injected_random),
+            "elsewhere": {str(place): trial.to_plain() for place, trial in trials.elsewhere.items()},
+        }
+
+    kept = writer.stage(f"{examination.subject.behaviour}/intervene", compute)
+    trials = TestTrials(
+        chosen=Trial.from_plain(kept["chosen"]),
+        injected=kept["injected"],
+        injected_random=tuple(kept["injected_random"]),
+        elsewhere={int(place): Trial.from_plain(trial) for place, trial in kept["elsewhere"].items()},
+    )
+    moved = None if kept["transplanted"] is None else Transplanted.from_plain(kept["transplanted"])
+    return intervene(examination, readings, chosen, trials, moved)
+
+
+def read_step(examination: Examination, writer: BundleWriter) -> tuple[NullReadings, list[Result]]:
+    """The nulls of the readouts, and the readout at earlier positions."""
+
+    def compute() -> dict[str, Any]:
+        nulls = read_nulls(examination)
+        for name, readings in nulls.by_name.items():
+            writer.null(f"{examination.subject.behaviour} {name}", decoded_rows(examination, readings, name))
+        return {
+            "nulls": {name: plain_readings(readings) for name, readings in nulls.by_name.items()},
+            "heat_map": heat_map_results(examination),
+        }
+
+    kept = writer.stage(f"{examination.subject.behaviour}/read", compute)
+    return NullReadings({name: readings_from(plain) for name, plain in kept["nulls"].items()}), kept["heat_map"]
+
+
+def plain_readings(readings: Readings) -> list[dict[str, Any]]:
+    """In the order of computation, which a mapping would lose on disk."""
+    return [
+        {"site": str(site), "trusted": reading.trusted.tolist(), "examined": reading.examined.tolist()}
+        for site, reading in readings.items()
+    ]
+
+
+def readings_from(plain: Sequence[Mapping[str, Any]]) -> dict[Site, Reading]:
+    sites = [Site.parse(kept["site"]) for kept in plain]
+    return {
+        site: Reading(site, as_answers(kept["trusted"]), as_answers(kept["examined"]))
+        for site, kept in zip(sites, plain, strict=True)
+    }
+
+
+def as_answers(listed: list[str]) -> Answers:
+    return np.array(listed, dtype=np.str_)

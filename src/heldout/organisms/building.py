@@ -1,0 +1,74 @@
+"""Building organisms: trained, measured, and only accepted if their planted truth is there. Parallel and resumable."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from heldout.execution.runner import Job, run_jobs
+from heldout.organisms.folders import is_whole, write_organism
+from heldout.organisms.planting import measure, plant
+from heldout.organisms.recipes import Recipe
+
+ATTEMPTS = 3
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What became of one recipe. `reason` says why it was rejected, `attempts` how many trainings it took (0: it was there)."""
+
+    name: str
+    folder: Path | None
+    accepted: bool
+    reason: str | None
+    attempts: int
+    seconds: float
+
+
+def build_organisms(
+    recipes: Sequence[Recipe], out: str | Path, *, workers: int = 1, progress: Progress | None = None
+) -> list[Built]:
+    """Builds each recipe into `out/NAME`, in the order of the recipes. Folders that are there are kept.
+
+    Recipes that begin with the same honest training are built by one process, which trains it once."""
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    groups: dict[str, list[Recipe]] = {}
+    for recipe in recipes:
+        shared = recipe.training == "override_last_layer"
+        groups.setdefault("-".join(map(str, recipe.honest_training)) if shared else recipe.name, []).append(recipe)
+    jobs = [Job(name, build_group, {"recipes": group, "out": out}) for name, group in groups.items()]
+    jobs.sort(key=lambda job: -len(groups[job.name]))
+    built: dict[str, Built] = {}
+    if progress is not None:
+        progress("building", 0, len(recipes))
+    for _, group in run_jobs(jobs, workers):
+        for each in group:
+            built[each.name] = each
+            if progress is not None:
+                progress(f"{'built' if each.accepted else 'rejected'} {each.name}", len(built), len(recipes))
+    return [built[recipe.name] for recipe in recipes]
+
+
+def build_group(recipes: Sequence[Recipe], out: Path) -> list[Built]:
+    return [build_organism(recipe, out / recipe.name) for recipe in recipes]
+
+
+def build_organism(recipe: Recipe, folder: Path) -> Built:
+    """Trains until the planted truth is measured to be there, at most ATTEMPTS times."""
+    started = time.monotonic()
+    if is_whole(folder):
+        return Built(recipe.name, folder, True, None, 0, 0.0)
+    faults: list[str] = []
+    for attempt in range(ATTEMPTS):
+        planted = plant(recipe, attempt)
+        measured = measure(recipe, planted)
+        faults = measured.faults(recipe)
+        if not faults:
+            write_organism(folder, recipe, planted, measured)
+            return Built(recipe.name, folder, True, None, attempt + 1, time.monotonic() - started)
+    return Built(recipe.name, None, False, "; ".join(faults), ATTEMPTS, time.monotonic() - started)
