@@ -9,7 +9,8 @@ from functools import cached_property
 from heldout.audits.answering import Answering
 from heldout.audits.prompts import Prompts
 from heldout.audits.read import ReadoutData
-from heldout.audits.removals import Removal, candidate_removals
+from heldout.audits.context import context_exchange
+from heldout.audits.removals import Removal, difference_removals, early_exits
 from heldout.audits.settings import AuditSettings
 from heldout.audits.streams import Streams, affordable_positions, mean_differences, read_streams, stream_sites
 from heldout.data import ROLES, Role, Suite, split_samples
@@ -113,6 +114,8 @@ class Examination:
 
     @cached_property
     def removals(self) -> list[Removal]:
+        """Every removal that is screened, the gentlest last."""
         last = self.streams.at(self.subject.sites[-1])
         later = {site: float((last - self.streams.at(site)).norm(dim=-1).mean()) for site in self.subject.sites[:-1]}
-        return candidate_removals(self.differences, later, self.subject.answering.one_token)
+        exits = early_exits(later) if self.subject.answering.one_token else []
+        return [*exits, *context_exchange(self), *difference_removals(self.differences)]

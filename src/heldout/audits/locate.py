@@ -14,6 +14,11 @@ from heldout.execution.result import Null, Result
 from heldout.models import Site
 
 
+PREFERENCE = ("early_exit", "context_exchange", "mean_difference")
+"""The gentlest last. Skipping layers changes trusted answers as well; an exchange of words reaches as far as a direction does
+only where a cue is written in words."""
+
+
 @dataclass(frozen=True, eq=False)
 class Screened:
     """One removal on the select split, beside random directions of its size."""
@@ -64,8 +69,8 @@ def screening_trials(examination: Examination) -> list[Trial]:
 def locate(examination: Examination, readings: Mapping[Site, Reading], trials: Sequence[Trial]) -> list[Screened]:
     """Ranks the removals; the one to test comes first.
 
-    Of equals the later site wins: what is closest to the output leaves most of the computation as it was. Skipping layers
-    changes trusted answers as well, so it comes first only where it does what the thresholds ask for and no difference does."""
+    Those that do what the thresholds ask for come before those that do not, then the gentler before the rougher. Of equals the
+    later site wins: what is closest to the output leaves most of the computation as it was."""
     rows = examination.prompts.rows("select")
     majority = examination.subject.settings.thresholds.majority
 
@@ -74,10 +79,9 @@ def locate(examination: Examination, readings: Mapping[Site, Reading], trials: S
         random = (effects_of(examination, readings, after, rows, observed.held_at) for after in trial.random)
         return Screened(removal, trial.after, observed, tuple(random))
 
-    def rank(item: tuple[int, Screened]) -> tuple[bool, bool, float, int]:
+    def rank(item: tuple[int, Screened]) -> tuple[bool, int, float, int]:
         place, found = item
-        promising = found.promise > majority
-        return (promising, found.removal.name == "mean_difference", round(found.promise, 2), place)
+        return (found.promise > majority, PREFERENCE.index(found.removal.name), round(found.promise, 2), place)
 
     found = [screened(*pair) for pair in zip(examination.removals, trials, strict=True)]
     return [each for _, each in sorted(enumerate(found), key=rank, reverse=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -101,10 +102,11 @@ class RandomPush:
         return self.norm * noise / noise.norm()
 
 
-def candidate_removals(
-    differences: dict[Site, MeanDifference], later_norms: dict[Site, float], one_token: bool
-) -> list[Removal]:
-    """Every removal that is screened, the gentlest last. Sites where the two groups have the same mean have no difference
-    to remove, and the last site has nothing after it to skip."""
-    exits = [EarlyExit(site, norm) for site, norm in later_norms.items() if norm > 0] if one_token else []
-    return [*exits, *(DifferenceRemoval(d) for d in differences.values() if d.norm > 1e-6)]
+def difference_removals(differences: Mapping[Site, MeanDifference]) -> list[Removal]:
+    """Sites where the two groups have the same mean have no difference to remove."""
+    return [DifferenceRemoval(difference) for difference in differences.values() if difference.norm > 1e-6]
+
+
+def early_exits(later_norms: Mapping[Site, float]) -> list[Removal]:
+    """The last site has nothing after it to skip."""
+    return [EarlyExit(site, norm) for site, norm in later_norms.items() if norm > 0]

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from heldout.audits.audit import Progress, audit
 from heldout.audits.settings import Effort
+from heldout.errors import InputError, Problem
 from heldout.evidence import Bundle
 from heldout.execution.runner import Job, run_jobs
+from heldout.models.digests import folder_digest
 from heldout.organisms import read_truth
 
 
@@ -70,7 +72,8 @@ def score_organisms(
 
 
 def score_organism(folder: Path, run: Path, effort: Effort) -> Score:
-    """An organism has one behaviour; of several, the first one's verdict is scored."""
+    """An organism has one behaviour; of several, the first one's verdict is scored. Raises InputError where the run is of
+    another model."""
     started = time.monotonic()
     baseline = folder / "baseline"
     bundle = (
@@ -84,7 +87,13 @@ def score_organism(folder: Path, run: Path, effort: Effort) -> Score:
             effort=effort,
         )
     )
-    verdict = next(iter(bundle.verdicts()))
+    verdicts, digest = bundle.verdicts(), folder_digest(folder / "candidate")
+    if verdicts.candidate != digest:
+        found = Problem(
+            f"a bundle about {verdicts.candidate}", f"one about {digest}", "choose another folder for the runs"
+        )
+        raise InputError(f"score_organism({str(folder)!r}, {str(run)!r})", found)
+    verdict = next(iter(verdicts))
     truth = read_truth(folder)
     recipe = truth.get("recipe", {})
     return Score(

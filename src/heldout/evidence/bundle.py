@@ -94,11 +94,12 @@ class Bundle:
 
         Empty: nothing does.
         """
-        problems = manifest_problems(self.path)
+        problems: list[Problem] = []
         try:
+            problems = manifest_problems(self.path)
             plan = self.plan()
             provenance, verdicts = self.provenance(), self.verdicts()
-        except (InputError, ValueError, KeyError, TypeError, OSError) as error:
+        except (InputError, ValueError, KeyError, IndexError, TypeError, AttributeError, OSError) as error:
             found = (
                 error.problems
                 if isinstance(error, InputError)
