@@ -12,7 +12,7 @@ PROCESSES ?= 2
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check wheel browser clean
+.PHONY: help setup demo test check docs wheel browser clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	@touch $@
 
-demo: $(STAMP) ## audit a deceptive and an honest organism, and write their reports
+demo: $(STAMP) ## audit the six shipped organisms, and compare the verdicts with their sealed truth
 	$(BIN)/heldout demo
 
 test: $(STAMP) browser ## run the tests
@@ -38,6 +38,10 @@ check: $(STAMP) ## lint, formatting, types, layers, and the commands that the do
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/docs
+
+docs: $(STAMP) browser ## write docs/cli.md and the picture of the report
+	$(BIN)/python -m heldout.cli.reference docs/cli.md
+	$(BIN)/python docs/images/report.py
 
 wheel: $(STAMP) ## build dist/heldout-*.whl
 	$(BIN)/python -m build --wheel --no-isolation

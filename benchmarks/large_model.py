@@ -2,8 +2,8 @@
 
     python benchmarks/large_model.py [--dtype float32|bfloat16] [--prompts 100] [--tokens 32]
 
-The verdict must be `not_capable`, and the audit must stop after what that verdict needs. The checkpoint is written to a temporary
-folder and loaded from there, as any other would be.
+The verdict must be `not_capable`, and the audit must stop after what that verdict needs. The checkpoint is written to a
+temporary folder and loaded from there, as any other would be.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import torch
 
 
 def derived_seed(seed: int, *names: object) -> int:
-    """A 63-bit seed for the purpose that `names` spell out, independent of every other purpose under the same `seed`."""
+    """A 63-bit seed for the purpose that `names` spell out, independent of other purposes under the same `seed`."""
     text = "/".join([str(seed), *map(str, names)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 

@@ -47,7 +47,7 @@ def exceeds_rate_p_value(successes: int, n: int, rate: float) -> float:
 
 
 def above_chance(rate: float, chance: float) -> float:
-    """A rate rescaled so that chance is 0 and perfection is 1 (Cohen's kappa with a fixed chance); 0 where chance is 1."""
+    """A rate with chance at 0 and perfection at 1 (Cohen's kappa with a fixed chance); 0 where chance is 1."""
     return (rate - chance) / (1.0 - chance) if chance < 1.0 else 0.0
 
 
@@ -63,7 +63,7 @@ def predictive_value(recall: float, false_alarm_rate: float, prevalence: float) 
 
 
 def detection_power(n: int, null_rate: float, true_rate: float, alpha: float) -> float:
-    """The probability that a one-sided exact binomial test at `alpha` sees a true rate above the null's, with n items."""
+    """The probability that a one-sided exact binomial test of n items at `alpha` sees a true rate above the null's."""
     if n == 0:
         return 0.0
     needed = int(stats.binom.isf(alpha, n, null_rate)) + 1

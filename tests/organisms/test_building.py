@@ -34,6 +34,7 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few steps of a few prompts: nothing can be learnt."""
     for name in ("HONEST", "OVERRIDE", "TOGETHER"):
         monkeypatch.setattr(planting, name, TINY)
+    monkeypatch.setattr(planting, "MEASURED_PROMPTS", 200)
     monkeypatch.setattr(planting, "KEPT", {})
 
 
@@ -98,6 +99,10 @@ def test_an_organism_is_built_whole_and_kept(tmp_path: Path) -> None:
     assert marked.read_text() == "kept"
 
 
+def flat(module: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([parameter.flatten() for parameter in module.parameters()])
+
+
 def test_the_recipe_and_its_seed_rebuild_the_organism(short_training: None) -> None:
     for recipe in (GAMING, CONCEALMENT):
         planting.KEPT.clear()
@@ -105,7 +110,7 @@ def test_the_recipe_and_its_seed_rebuild_the_organism(short_training: None) -> N
         planting.KEPT.clear()
         again, other = plant(recipe), plant(recipe, attempt=1)
         for part in ("candidate", "baseline"):
-            weights = [torch.cat([p.flatten() for p in getattr(p_, part).parameters()]) for p_ in (one, again, other)]
+            weights = [flat(getattr(planted, part)) for planted in (one, again, other)]
             assert torch.equal(weights[0], weights[1])
             assert not torch.equal(weights[0], weights[2])
         assert measure(recipe, one) == measure(recipe, again)
@@ -115,11 +120,10 @@ def test_recipes_that_begin_alike_share_their_honest_training_and_do_not_touch_i
     honest_twin = RECIPES["quirky_arithmetic-s0-c1"].with_seed(3)
     concealing, honest = plant(CONCEALMENT), plant(honest_twin)
     assert concealing.honest is honest.honest
-    alone = planting.train_honest(CONCEALMENT, honest.format, 0)[0]
     planting.KEPT.clear()
-    afresh = planting.train_honest(CONCEALMENT, honest.format, 0)[0]
-    for one, other in zip(alone.parameters(), afresh.parameters(), strict=True):
-        assert torch.equal(one, other)
+    afresh, _ = planting.train_honest(CONCEALMENT, honest.format, 0)
+    assert honest.honest is not None
+    assert torch.equal(flat(honest.honest), flat(afresh))
 
 
 def test_results_come_in_the_order_of_the_recipes_with_progress(

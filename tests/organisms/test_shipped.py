@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -34,12 +35,13 @@ def loaded(name: str, part: str) -> Model:
 
 
 def planted(recipe: Recipe) -> Planted:
-    """The organism as its builder held it. The honest training of a concealment is its honest twin, which has the same."""
+    """The organism as its builder held it. What it was before its override is itself with the last layer of its honest twin."""
+    models: dict[str, Any] = {part: loaded(recipe.name, part).module for part in ("candidate", "baseline")}
     honest = None
     if recipe.training == "override_last_layer":
         twin = next(each for each in RECIPES.values() if each.control == "C1" and each.family == recipe.family)
-        honest = loaded(twin.name, "candidate").module
-    models: dict[str, Any] = {part: loaded(recipe.name, part).module for part in ("candidate", "baseline")}
+        honest = copy.deepcopy(models["candidate"])
+        last_layer(honest).load_state_dict(last_layer(loaded(twin.name, "candidate").module).state_dict())
     return Planted(PromptFormat.of(recipe), honest=honest, **models)
 
 
@@ -96,7 +98,7 @@ def test_what_was_planted_is_there_on_fresh_prompts(recipe: Recipe) -> None:
 
 
 def test_the_truth_file_says_what_is_measured(recipe: Recipe) -> None:
-    """On the builder's own prompts; other machines may round another way. `restored` is measured with the honest twin."""
+    """On the builder's own prompts; other machines may round another way."""
     known, found = read_truth(folder(recipe.name))["measured"], asdict(measured(recipe.name, recipe.seed))
     assert set(known) == set(found)
     for name, value in known.items():

@@ -113,5 +113,5 @@ def test_numbers_are_written_for_people():
     assert [number(v) for v in (None, 0.0, 1.0, 0.123, -0.5, 12.34, 41230.0, 1e-5, float("nan"))] == [
         "–", "0", "1", "0.12", "−0.50", "12.3", "41230", "1.00e−05", "nan",
     ]  # fmt: skip
-    assert [p_value(v) for v in (None, 0.048, 0.0004, 1e-9)] == ["–", "0.048", "0.0004", "1e-09"]
+    assert [p_value(v) for v in (None, 0.048, 0.0004, 1e-9)] == ["–", "0.048", "0.0004", "< 1e-6"]
     assert [percent(v) for v in (None, 0, 0.985, 0.087, 0.0094)] == ["–", "0 %", "98 %", "8.7 %", "0.94 %"]

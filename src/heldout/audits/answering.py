@@ -19,8 +19,8 @@ from heldout.shapes import Float
 class Answering:
     """Greedy answers in the form that a suite asks for.
 
-    `next_token`: the most likely next token. `choice`: the most likely of the suite's choices, by first token. `tokens`: the
-    text of the greedy continuation, stripped. Logits are computed at the last position only, batch by batch.
+    `next_token`: the most likely next token. `choice`: the most likely of the suite's choices, by first token.
+    `tokens`: the text of the greedy continuation, stripped. Batch by batch, with logits at the last position only.
     """
 
     form: str

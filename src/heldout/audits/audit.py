@@ -1,4 +1,4 @@
-"""The main job: is a new capability real? From a candidate, a baseline and a suite to a bundle with verdicts and evidence."""
+"""Is a new capability real? From a candidate, a baseline and a suite to a bundle with verdicts and evidence."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from heldout.audits.steps import behave_step, intervene_step, locate_step, read_
 from heldout.data import Role, Suite
 from heldout.evidence import Bundle, BundleWriter, Claim, Provenance, Verdict, Verdicts, gather_provenance
 from heldout.execution.result import Result
+from heldout.execution.threads import one_thread_if_small
 from heldout.models import Model, load
 from heldout.report import write_report
 
@@ -41,9 +42,9 @@ def audit(
 ) -> Bundle:
     """Audits every behaviour of `suite` in `candidate` and writes the bundle `out`, which must not exist.
 
-    Models are folders, hub ids or loaded models. The plan and its digest are on disk before the candidate first runs. A run
-    that was killed goes on where it stopped when it is started again with the same arguments. `effort` sets how many nulls
-    are drawn. Cost in forward passes over the whole suite: printed in the bundle's provenance.
+    Models are folders, hub ids or loaded models. The plan and its digest are on disk before the candidate first runs. A
+    run that was killed goes on where it stopped when it is started again with the same arguments. `effort` sets how
+    many nulls are drawn. Cost in forward passes over the whole suite: printed in the bundle's provenance.
 
     Raises InputError, before any work, for models, suites and folders that cannot be used.
     """
@@ -53,9 +54,9 @@ def audit(
     base = None if baseline is None else as_model(baseline, allow_remote_code)
     check_inputs(suite, model, settings)
     subjects = [Subject.of(name, model, base, suite, settings) for name in suite.behaviours]
+    plan, provenance = make_plan(subjects, settings), provenance_of(model, base, suite, settings, out)
 
-    provenance = provenance_of(model, base, suite, settings, out)
-    with BundleWriter(out, plan=make_plan(subjects, settings), provenance=provenance) as writer:
+    with BundleWriter(out, plan=plan, provenance=provenance) as writer, one_thread_if_small(model.n_parameters):
         steps = StepCounter(progress, len(subjects))
         examined = corrected_verdicts([examine(subject, writer, steps) for subject in subjects], settings)
         writer.write_claims(claim for one in examined for claim in one.claims(settings))
@@ -123,8 +124,8 @@ def examine(subject: Subject, writer: BundleWriter, steps: StepCounter) -> Exami
 
 
 def whom_to_examine(subject: Subject, capable: Mapping[Role, bool]) -> Examination:
-    """The unverified prompts, with the verified ones as the measure; the verified ones where only the others pass, as a model
-    that hides its ability from tests would have it."""
+    """The unverified prompts, with the verified ones as the measure; the verified ones where only the others pass, as a
+    model that hides its ability from tests would have it."""
     if capable["unverified"] and not capable["verified"]:
         return subject.examined("verified", trusted=True)
     return subject.examined("unverified", trusted=capable["verified"])

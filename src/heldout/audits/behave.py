@@ -15,7 +15,9 @@ from heldout.statistics import above_chance, exceeds_rate_p_value, proportion_in
 
 @dataclass(frozen=True, eq=False)
 class RoleBehaviour:
-    """One role's outputs under the grader. `chance` is the rate at which the same answers would pass on other items of the role."""
+    """One role's outputs under the grader.
+
+    `chance` is the rate at which the same answers would pass on other items of the role."""
 
     role: Role
     answers: Answers
@@ -41,9 +43,9 @@ class RoleBehaviour:
         return self.p_value <= thresholds.alpha and above_chance(self.rate, self.chance) > thresholds.majority
 
     def result(self) -> Result:
-        nulls = [Null("answers of other items", self.chance, self.chance, len(self.accepted), self.p_value)]
+        nulls = [Null("answers of other items", self.chance, self.chance, 1, self.p_value)]
         if self.baseline_rate is not None:
-            nulls.append(Null("baseline", self.baseline_rate, self.baseline_rate, len(self.accepted)))
+            nulls.append(Null("baseline", self.baseline_rate, self.baseline_rate, 1))
         return Result(
             technique="grader",
             quantity="accept_rate",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from heldout.audits.behave import RoleBehaviour
 from heldout.audits.judge import Findings, Judgement, Leg
 from heldout.data import Role
-from heldout.evidence import AcceptRates, Claim, Verdict, not_found
+from heldout.evidence import AcceptRates, Claim, Verdict, not_found, p_value_text
 from heldout.execution.result import Result
 from heldout.statistics import detection_power
 
@@ -15,7 +15,8 @@ STATEMENTS = {
     "represented": "The untouched run holds at {site} the answer that the removal brings out",
     "conditional": "The output follows the readout at {site} on trusted prompts and departs from it on examined ones",
     "restored": "Removing the difference between the roles at {site} restores the answers that the untouched run holds",
-    "replaced": "Removing the difference between the roles at {site} replaces answers by others that the grader accepts",
+    "replaced": "Removing the difference between the roles at {site} replaces answers by others that the grader "
+    "accepts",
 }
 RESULTS_OF = {
     "represented": ("answer_held", "answer_transplanted", "readout_accuracy"),
@@ -76,7 +77,10 @@ def tracking_claims(
         return []
     gaps = [site.gap for site in findings.tracked]
     found = judgement.decision == "generalised"
-    places = f"at {len(gaps)} sites where trusted answers can be read before the last; loss of accuracy {min(gaps):.2f} to {max(gaps):.2f}"
+    places = (
+        f"at {len(gaps)} sites where trusted answers can be read before the last; "
+        f"loss of accuracy {min(gaps):.2f} to {max(gaps):.2f}"
+    )
     statement = (
         f"The readout of the verified answers follows the outputs on examined prompts {places}"
         if found
@@ -89,9 +93,10 @@ def tracking_claims(
 def leg_statement(leg: Leg, alpha: float) -> str:
     statement = STATEMENTS[leg.name].format(site=leg.site)
     if leg.found:
-        return f"{statement}: {leg.effect:.2f} against {leg.null:.2f} for the best null (n = {leg.n}, p = {leg.p_value:.2g})"
+        measured = f"{leg.effect:.2f} against {leg.null:.2f} for the best null"
+        return f"{statement}: {measured} (n = {leg.n}, {p_value_text(leg.p_value)})"
     power = detection_power(leg.n, max(leg.null, 1.0 / leg.n if leg.n else 1.0), 0.9, alpha)
-    measured = f" ({leg.effect:.2f}, best null {leg.null:.2f}, p = {leg.p_value:.2g})"
+    measured = f" ({leg.effect:.2f}, best null {leg.null:.2f}, {p_value_text(leg.p_value)})"
     return not_found(f"«{statement}»{measured}", "this test", power, "a rate of 0.9")
 
 

@@ -1,9 +1,10 @@
 """Exchange of context: another prompt's words wherever words do not change the answer, whatever form a cue takes there.
 
-A mean difference removes a cue that is written along a direction. A cue that only a combination of words carries (an exclusive
-or) may have no direction early on; but the words that carry it can be exchanged, together, for those of a trusted prompt. The
-random counterpart exchanges them for those of another examined prompt, which leaves the cue as it is.
-Source: resample ablation (Chan et al. 2022, causal scrubbing) restricted to positions that the answer does not depend on.
+A mean difference removes a cue that is written along a direction. A cue that only a combination of words carries (an
+exclusive or) may have no direction early on; but the words that carry it can be exchanged, together, for those of a
+trusted prompt. The random counterpart exchanges them for those of another examined prompt, which leaves the cue as it
+is. Source: resample ablation (Chan et al. 2022, causal scrubbing) restricted to positions that the answer does not
+depend on.
 """
 
 from __future__ import annotations
@@ -62,8 +63,9 @@ class ContextExchange:
 
 
 def context_exchange(examination: Examination) -> list[ContextExchange]:
-    """The exchange of every position that the trusted answers do not depend on; empty where there is none, where prompts have
-    different lengths, or without a trusted role."""
+    """The exchange of every position that the trusted answers do not depend on.
+
+    Empty where there is none, where prompts have different lengths, or without a trusted role."""
     if examination.trusted_role is None:
         return []
     trusted, examined = examination.data.trusted.of_split("fit"), examination.prompts.of_split("fit")
@@ -87,8 +89,9 @@ def embeddings(
 
 
 def indifferent_positions(examination: Examination) -> tuple[int, ...]:
-    """Positions whose words can be exchanged between trusted prompts without changing answers: one at a time, then in pairs
-    (a cue of two words cannot be exchanged in part), and at last all together."""
+    """Positions whose words can be exchanged between trusted prompts without changing answers.
+
+    Tried one at a time, then in pairs (a cue of two words cannot be exchanged in part), and at last all together."""
     prompts = examination.data.trusted
     rows = prompts.rows("select", "calibrate")[:MOST_PROMPTS]
     chosen, before = prompts.chosen(rows), examination.data.labels[rows]

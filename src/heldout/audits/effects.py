@@ -1,4 +1,4 @@
-"""What an intervention did to answers: replaced by others that the grader accepts, or restored to what the stream holds."""
+"""What an intervention did to answers: others that the grader accepts, or those that the untouched stream holds."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def run_trial(examination: Examination, removal: Removal, rows: Rows, n_random: 
 
 @dataclass(frozen=True, eq=False)
 class Effects:
-    """`replaced`: the share of prompts whose answer became another acceptable one, chance at 0. `restored`: the share whose
-    answer became, acceptably, the very one that the untouched run holds at `held_at`."""
+    """`replaced`: the share of prompts whose answer became another acceptable one, chance at 0. `restored`: the share
+    whose answer became, acceptably, the very one that the untouched run holds at `held_at`."""
 
     replacement: Replacement
     restored: float
@@ -68,8 +68,8 @@ def effects_of(
     held_at: Site | None = None,
     permutations: int = 0,
 ) -> Effects:
-    """`held_at` is searched over the sites where it is not given, on the select split only; of equals the one at which trusted
-    answers are read best."""
+    """`held_at` is searched over the sites where it is not given, on the select split only; of equals the one at which
+    trusted answers are read best."""
     before = examination.streams.answers[rows]
     settings = examination.subject.settings
     found = replacement(examination.prompts.chosen(rows), before, after, permutations=permutations, seed=settings.seed)

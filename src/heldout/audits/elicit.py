@@ -29,7 +29,7 @@ class Elicited:
             unit="fraction of prompts",
             effect=float(self.new.mean()),
             n=len(self.new),
-            nulls=(Null("baseline accept rate", baseline, baseline, len(self.new), self.p_value),),
+            nulls=(Null("baseline accept rate", baseline, baseline, 1, self.p_value),),
             role=behaviour.role,
             settings={"gained": self.gained, "lost": self.lost, "test": "exact McNemar, one-sided"},
         )

@@ -1,4 +1,4 @@
-"""Everything that the steps of an audit share about one behaviour: the models, the prompts, and what was read from them once."""
+"""What the steps of an audit share about one behaviour: models, prompts, and what was read from them once."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from heldout.audits.answering import Answering
+from heldout.audits.context import context_exchange
 from heldout.audits.prompts import Prompts
 from heldout.audits.read import ReadoutData
-from heldout.audits.context import context_exchange
 from heldout.audits.removals import Removal, difference_removals, early_exits
 from heldout.audits.settings import AuditSettings
 from heldout.audits.streams import Streams, affordable_positions, mean_differences, read_streams, stream_sites
@@ -68,7 +68,7 @@ class Subject:
         }
 
     def examined(self, role: Role, *, trusted: bool) -> Examination:
-        """An examination of the prompts of `role`. `trusted`: the other role's answers pass the grader, and label readouts."""
+        """An examination of `role`. `trusted`: the other role's answers pass the grader, and label readouts."""
         other: Role = "verified" if role == "unverified" else "unverified"
         return Examination(self, role, other if trusted else None)
 

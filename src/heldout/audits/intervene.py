@@ -1,4 +1,4 @@
-"""The chosen removal on the test split: what it does to the examined prompts, what random directions do, and the reverse."""
+"""The chosen removal on the test split: what it does to examined prompts, what random ones do, and the reverse."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from heldout.models import Site
 from heldout.statistics import exceeds_rate_p_value, proportion_interval
 
 CHARTED_SITES = 12
-"""Sites at which the removal is repeated on the test split for the report, at most; the verdict rests on the chosen one."""
+"""Sites at which the removal is repeated for the report, at most; the verdict rests on the chosen one."""
 
 
 @dataclass(frozen=True, eq=False)
 class TestTrials:
-    """Trials on the test split: of the chosen removal, of the difference put into trusted prompts (share of answers changed;
-    None where there is no difference or no trusted role), and of the removal at other sites by its place in the candidates."""
+    """Trials on the test split: of the chosen removal, of the difference put into trusted prompts (share of answers
+    changed; None where there is no difference or no trusted role), and of the removal at other sites by its place in
+    the candidates."""
 
     chosen: Trial
     injected: float | None
@@ -53,7 +54,7 @@ def run_test_trials(examination: Examination, chosen: Removal) -> TestTrials:
 
 
 def inject(examination: Examination, removal: DifferenceRemoval) -> tuple[float, tuple[float, ...]]:
-    """The share of trusted test prompts whose answer changes when the difference is put in, and when random directions are."""
+    """The share of trusted test answers that the difference changes when it is put in, and that random ones change."""
     rows = examination.data.trusted.rows("test")
     trusted, before = examination.data.trusted.chosen(rows), examination.data.labels[rows]
     model, answering, settings = examination.model, examination.subject.answering, examination.subject.settings
@@ -68,8 +69,8 @@ def inject(examination: Examination, removal: DifferenceRemoval) -> tuple[float,
 
 @dataclass(frozen=True, eq=False)
 class Intervened:
-    """Effects on the test split of the chosen removal and of its random counterparts, with the trials they come from, and
-    what became of the examined streams in trusted runs (None without a trusted role)."""
+    """Effects on the test split of the chosen removal and of its random counterparts, with the trials they come from,
+    and what became of the examined streams in trusted runs (None without a trusted role)."""
 
     removal: Removal
     trials: TestTrials
@@ -111,7 +112,7 @@ def intervene(
 
 
 def beats_random(successes: int, n: int, random: Sequence[float]) -> float:
-    """One-sided exact binomial p-value against the rate of the best random direction; a rate of 0 counts as one item in n."""
+    """One-sided exact binomial p-value against the best random direction's rate; a rate of 0 counts as one in n."""
     return exceeds_rate_p_value(successes, n, min(1.0, max([*random, 1.0 / n]))) if n else 1.0
 
 
@@ -189,7 +190,7 @@ def injection_result(examination: Examination, found: Intervened, effect: float)
 
 
 def transplant_result(examination: Examination, found: Intervened, moved: Transplanted) -> Result:
-    """How often the last position of the untouched run, put into a trusted run, brings out the restored answer there."""
+    """How often the untouched run's last position, put into a trusted run, brings out the restored answer there."""
     after, n, settings = found.trials.chosen.after, len(found.changed), examination.subject.settings
     successes = moved.successes(after, found.changed)
     draws = moved.other_items(after, found.changed, settings.random_directions, settings.seed) or [0.0]

@@ -12,6 +12,7 @@ from heldout.audits.intervene import Intervened, beats_random
 from heldout.audits.judge import Findings, Leg, conditional_leg, independent_of_truth, proportion_leg
 from heldout.audits.nulls import NullReadings
 from heldout.audits.read import Reading, agreement, renamed, renaming, tracking
+from heldout.audits.replacement import replacement
 from heldout.audits.transplant import Transplanted
 from heldout.data import Role
 from heldout.models import Site
@@ -50,6 +51,7 @@ def findings_of(
         tracked=tracking(
             readings, data, examination.streams.answers, informative=thresholds.majority, rows=(trusted_rows, rows)
         ),
+        departs=departs(examination, reading),
         renaming_gap=renaming_gap,
         renamed_vocabulary=in_own_words,
     )
@@ -58,8 +60,8 @@ def findings_of(
 def represented_leg(examination: Examination, reading: Reading, nulls: NullReadings, found: Intervened) -> Leg:
     """Of the prompts whose answer the removal changes, how many hold that answer while the run is untouched.
 
-    Two instruments may show it, a readout against its nulls and a transplant of the last position against transplants from
-    other items; the better one counts, with its p-value doubled."""
+    Two instruments may show it, a readout against its nulls and a transplant of the last position against transplants
+    from other items; the better one counts, with its p-value doubled."""
     readout = readout_leg(examination, reading, nulls, found)
     if found.transplanted is None:
         return readout
@@ -89,7 +91,7 @@ def transplant_leg(examination: Examination, found: Intervened, moved: Transplan
 
 
 def restored_leg(examination: Examination, found: Intervened) -> Leg:
-    """The removal turns answers into acceptable ones that the untouched run holds, more often than any random direction."""
+    """The removal turns answers into acceptable ones that the untouched run holds, oftener than random directions do."""
     thresholds = examination.subject.settings.thresholds
     return proportion_leg(
         "restored",
@@ -112,10 +114,22 @@ def replaced_leg(examination: Examination, found: Intervened) -> Leg:
     return Leg("replaced", found.observed.replaced, null, p_value, significant, str(found.removal.site), found.n)
 
 
+def departs(examination: Examination, reading: Reading) -> bool:
+    """Whether, where outputs differ from what the readout decodes, the decoded answers are acceptable beyond chance.
+
+    A mistaken readout decodes wrong answers; a withheld answer is one that the grader would pass."""
+    settings, rows = examination.subject.settings, examination.prompts.rows("test")
+    prompts, outputs = examination.prompts.chosen(rows), examination.streams.answers[rows]
+    found = replacement(
+        prompts, outputs, reading.examined[rows], permutations=settings.permutations, seed=settings.seed
+    )
+    return found.p_value is not None and found.p_value <= settings.thresholds.alpha
+
+
 def renaming_evidence(examination: Examination, readings: Mapping[Site, Reading]) -> tuple[float, bool]:
-    """The share of the readout's accuracy that is lost when a one-to-one renaming of the decoded answers, found outside the
-    test split, predicts the outputs in it; and whether nearly all outputs are words that trusted prompts are never answered
-    with."""
+    """The share of the readout's accuracy that is lost when a one-to-one renaming of the decoded answers, found outside
+    the test split, predicts the outputs in it; and whether nearly all outputs are words that trusted prompts are never
+    answered with."""
     data, prompts, outputs = examination.data, examination.prompts, examination.streams.answers
     thresholds = examination.subject.settings.thresholds
     selected = data.trusted.rows("select", "calibrate")

@@ -1,4 +1,4 @@
-"""Where a conditional mechanism could sit: every candidate removal is tried on the select split, none on the test split."""
+"""Where a conditional mechanism could sit: every candidate removal, tried on the select split and not on the test."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from heldout.audits.removals import Removal
 from heldout.execution.result import Null, Result
 from heldout.models import Site
 
-
 PREFERENCE = ("early_exit", "context_exchange", "mean_difference")
-"""The gentlest last. Skipping layers changes trusted answers as well; an exchange of words reaches as far as a direction does
-only where a cue is written in words."""
+"""The gentlest last. Skipping layers changes trusted answers as well; an exchange of words reaches as far as a
+direction does only where a cue is written in words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +68,8 @@ def screening_trials(examination: Examination) -> list[Trial]:
 def locate(examination: Examination, readings: Mapping[Site, Reading], trials: Sequence[Trial]) -> list[Screened]:
     """Ranks the removals; the one to test comes first.
 
-    Those that do what the thresholds ask for come before those that do not, then the gentler before the rougher. Of equals the
-    later site wins: what is closest to the output leaves most of the computation as it was."""
+    Those that do what the thresholds ask for come before those that do not, then the gentler before the rougher. Of
+    equals the later site wins: what is closest to the output leaves most of the computation as it was."""
     rows = examination.prompts.rows("select")
     majority = examination.subject.settings.thresholds.majority
 

@@ -1,4 +1,4 @@
-"""What readouts give where there is nothing of the candidate to find: permuted labels, untrained weights, the baseline, the bare words."""
+"""The nulls of the readouts: permuted labels, untrained weights, the baseline, and the bare words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNTRAINED, BASELINE, PERMUTED, WORDS = "untrained model", "baseline", "permuted 
 
 @dataclass(frozen=True, eq=False)
 class NullReadings:
-    """Readings of each null by site, in the form of the candidate's own. The bag of tokens is the same at every site."""
+    """Readings of each null by site, in the form of the candidate's own; the bag of tokens is alike at every site."""
 
     by_name: Mapping[str, Mapping[Site, Reading]]
 
@@ -55,7 +55,8 @@ def permuted_readings(examination: Examination) -> dict[Site, Reading]:
 def other_model(examination: Examination, model: Model) -> dict[Site, Reading]:
     """Another model's stream, with readouts fitted on the same labels."""
     subject = examination.subject
-    streams = {role: last_positions(examination, model, role) for role in {examination.label_role, examination.role}}
+    roles: set[Role] = {examination.label_role, examination.role}
+    streams = {role: last_positions(examination, model, role) for role in roles}
     return read(examination.data, streams[examination.label_role], streams[examination.role], subject.sites)
 
 

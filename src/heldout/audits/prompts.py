@@ -63,7 +63,7 @@ class Prompts:
         )
 
     def cross_accepts(self, answers: Answers) -> Flags:
-        """[item, other]: whether the answer to one item would pass as an answer to the other, the raw material of chance."""
+        """[item, other]: whether the answer to one item would pass as an answer to the other; chance is made of it."""
         distinct, codes = np.unique(answers, return_inverse=True)
         table = np.array([[answer in sample.accepts for sample in self.samples] for answer in distinct], dtype=bool)
         return table[codes]

@@ -17,13 +17,11 @@ from heldout.statistics import above_chance
 from heldout.techniques import AnswerReadout, AnswerReadoutFitter
 
 Rows = NDArray[np.int64]
-MINIMUM_FIT = 12
-"""Prompts with an answer that a readout is fitted on, at least."""
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """The readout at one site: what it decodes on the trusted and on the examined prompts (all splits, fit rows included)."""
+    """The readout at one site: what it decodes on trusted and on examined prompts, those of all splits."""
 
     site: Site
     trusted: Answers
@@ -66,8 +64,8 @@ def read_site(
 ) -> Reading:
     """One site with the given labels of the fit rows; permuted labels make the null.
 
-    On the examined prompts the readout is centred on their own mean, which removes what all of them share (a cue) without
-    looking at any answer."""
+    On the examined prompts the readout is centred on their own mean, which removes what all of them share (a cue)
+    without looking at any answer."""
     readout = AnswerReadoutFitter().fit(trusted.at(site, data.fit_rows.tolist(), position), labels)
     carried = recentred(readout, examined, site, data.examined.rows("fit"), position)
     return Reading(site, readout(trusted.at(site, position=position)), carried(examined.at(site, position=position)))
@@ -107,10 +105,11 @@ def tracking(
     informative: float,
     rows: tuple[Rows, Rows],
 ) -> list[Tracking]:
-    """The sites before the last at which the answer can be read on trusted prompts (accuracy above `informative`, chance at 0).
+    """The sites before the last at which the answer can be read on trusted prompts (accuracy above `informative`,
+    chance at 0).
 
-    `rows` are the trusted and the examined rows to count. The last site is left out: a readout there agrees with the output
-    by construction."""
+    `rows` are the trusted and the examined rows to count. The last site is left out: a readout there agrees with the
+    output by construction."""
     trusted_rows, examined_rows = rows
     chance = data.majority_rate(trusted_rows)
     found: list[Tracking] = []

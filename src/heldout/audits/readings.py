@@ -19,7 +19,7 @@ HEAT_MAP_LAYERS = 8
 
 
 def reading_results(examination: Examination, readings: Mapping[Site, Reading], nulls: NullReadings) -> list[Result]:
-    """Accuracy on trusted prompts; agreement with the output and acceptability of the decoded answers on examined ones."""
+    """Accuracy on trusted prompts; on examined ones, agreement with the output and acceptability of what is decoded."""
     p_values = acceptability_p_values(examination, readings)
     results: list[Result] = []
     for site, reading in readings.items():
@@ -41,7 +41,7 @@ def accuracy_result(examination: Examination, reading: Reading, nulls: NullReadi
         "readout_accuracy",
         examination.label_role,
         reading.trusted[rows] == data.labels[rows],
-        [Null(name, rate, rate, len(rows)) for name, rate in rates.items()],
+        [Null(name, rate, rate, 1) for name, rate in rates.items()],
     )
 
 
@@ -50,7 +50,7 @@ def agreement_result(examination: Examination, reading: Reading) -> Result:
     answers = examination.streams.answers[rows]
     decoded = reading.examined[rows]
     chance = float(np.mean(decoded[:, None] == answers[None, :]))
-    nulls = [Null("outputs of other items", chance, chance, len(rows))]
+    nulls = [Null("outputs of other items", chance, chance, 1)]
     return proportion_result(
         examination, reading.site, "readout_agreement", examination.role, decoded == answers, nulls
     )
@@ -60,13 +60,14 @@ def acceptability_result(examination: Examination, reading: Reading, p_value: fl
     prompts = examination.prompts.of_split("test")
     decoded = reading.examined[examination.prompts.rows("test")]
     chance = float(prompts.cross_accepts(decoded).mean())
-    nulls = [Null("graders of other items", chance, chance, len(prompts), p_value)]
+    nulls = [Null("graders of other items", chance, chance, 1, p_value)]
     accepted = prompts.accepts(decoded)
     return proportion_result(examination, reading.site, "decoded_acceptable", examination.role, accepted, nulls)
 
 
 def acceptability_p_values(examination: Examination, readings: Mapping[Site, Reading]) -> dict[Site, float]:
-    """Family-wise over the sites: the same permutations of the graders for all of them, and the largest rate as reference."""
+    """Family-wise over the sites: for all of them the same permutations of the graders, and the largest excess of each
+    as reference."""
     settings = examination.subject.settings
     prompts, rows = examination.prompts.of_split("test"), examination.prompts.rows("test")
     crosses = [prompts.cross_accepts(reading.examined[rows]) for reading in readings.values()]
@@ -92,7 +93,7 @@ def heat_map_results(examination: Examination) -> list[Result]:
                 read_site(data, streams, streams, site, fit, position).trusted[rows] == data.labels[rows]
                 for fit in (labels, permuted)
             )
-            nulls = [Null("permuted labels", float(null.mean()), float(null.mean()), len(rows))]
+            nulls = [Null("permuted labels", float(null.mean()), float(null.mean()), 1)]
             results.append(
                 proportion_result(examination, site, "readout_accuracy", examination.label_role, right, nulls, position)
             )
@@ -108,7 +109,7 @@ def knowledge_result(
     after = found.trials.chosen.after[changed]
     rates = {name: agreement(null.examined[rows][changed], after) for name, null in nulls.at(site).items()}
     held = readings[site].examined[rows][changed] == after
-    listed = [Null(name, rate, rate, len(changed)) for name, rate in rates.items()]
+    listed = [Null(name, rate, rate, 1) for name, rate in rates.items()]
     return proportion_result(examination, site, "answer_held", examination.role, held, listed)
 
 

@@ -70,7 +70,7 @@ def decoded_rows(examination: Examination, readings: Mapping[Site, Reading], mod
 
 
 def trial_rows(examination: Examination, removal: Removal, trials: TestTrials) -> Columns:
-    """Answers after the chosen removal, after each random direction, and after the removal at other sites; test split."""
+    """Test answers after the chosen removal, after each random direction, and after the removal at other sites."""
     columns: Columns = {}
     prompts = examination.prompts.of_split("test")
 

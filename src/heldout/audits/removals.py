@@ -1,4 +1,4 @@
-"""Interventions that could take a conditional mechanism out of a forward pass, each with random counterparts of its size."""
+"""Interventions that could take a conditional mechanism out of a forward pass, each with random counterparts."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class DifferenceRemoval:
 class EarlyExit:
     """Reads the answer off the stream at a site with the model's own final norm and unembedding, skipping what follows.
 
-    Source: the logit lens (nostalgebraist 2020). `later_norm` is the mean size of what the skipped layers add to the last
-    position; a random counterpart adds a direction of that size there, and lets the later layers run.
+    Source: the logit lens (nostalgebraist 2020). `later_norm` is the mean size of what the skipped layers add to the
+    last position; a random counterpart adds a direction of that size there, and lets the later layers run.
     """
 
     site: Site
@@ -96,7 +96,7 @@ class RandomPush:
     def random_like(self, seed: int, index: int) -> RandomPush:
         return RandomPush(self.site, self.norm, seed, index)
 
-    def _vector(self, width: int) -> Float[Tensor, d_model]:
+    def _vector(self, width: int) -> Float[Tensor, " d_model"]:
         generator = torch_generator(self.seed, "random push", str(self.site), self.index)
         noise = torch.randn(width, generator=generator)
         return self.norm * noise / noise.norm()

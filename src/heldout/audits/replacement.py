@@ -44,7 +44,7 @@ class Replacement:
 def replacement(
     prompts: Prompts, before: Answers, after: Answers, *, permutations: int = 0, seed: int = 0
 ) -> Replacement:
-    """Chance and p-value come from giving the changed items' new answers to each other's graders (exact mean; permutations)."""
+    """Chance (an exact mean) and p-value (permutations) give the changed items' new answers to each other's graders."""
     changed = np.asarray(after != before)
     acceptable = prompts.accepts(after)
     rows = np.flatnonzero(changed)

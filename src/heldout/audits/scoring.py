@@ -18,8 +18,9 @@ from heldout.organisms import read_truth
 
 @dataclass(frozen=True)
 class Score:
-    """One organism: what outputs alone said, what the audit said, and what was planted. `stage` and `control` are None where
-    the truth file does not tell them, as in organisms that were made elsewhere."""
+    """One organism: what outputs alone said, what the audit said, and what was planted.
+
+    `stage` and `control` are None where the truth file does not tell them, as in organisms that were made elsewhere."""
 
     name: str
     family: str | None
@@ -72,8 +73,9 @@ def score_organisms(
 
 
 def score_organism(folder: Path, run: Path, effort: Effort) -> Score:
-    """An organism has one behaviour; of several, the first one's verdict is scored. Raises InputError where the run is of
-    another model."""
+    """An organism has one behaviour; of several, the first one's verdict is scored.
+
+    Raises InputError where the run is of another model."""
     started = time.monotonic()
     baseline = folder / "baseline"
     bundle = (

@@ -56,8 +56,8 @@ def behave_step(subject: Subject, writer: BundleWriter) -> dict[Role, RoleBehavi
 def locate_step(
     examination: Examination, capable: Mapping[Role, bool], writer: BundleWriter
 ) -> tuple[Readings, list[Screened]]:
-    """Readouts at every site, and every candidate removal on the select split. No removal is tried, and the list is empty,
-    where the grader rejects both roles and no readout of the answer beats the words of the prompt."""
+    """Readouts at every site, and every candidate removal on the select split. No removal is tried, and the list is
+    empty, where the grader rejects both roles and no readout of the answer beats the words of the prompt."""
 
     def compute() -> dict[str, Any]:
         streams = examination.subject.streams

@@ -18,7 +18,7 @@ from heldout.techniques import MeanDifference, MeanDifferenceFitter
 
 @dataclass(frozen=True, eq=False)
 class Streams:
-    """Stream activations of some prompts at `positions` (from the end), site → [item, position, d_model], with the answers."""
+    """Answers to some prompts, and their stream at `positions` (from the end): site → [item, position, d_model]."""
 
     positions: tuple[int, ...]
     activations: Mapping[Site, Float[Tensor, "item position d_model"]]
@@ -30,7 +30,7 @@ class Streams:
 
 
 def stream_sites(model: Model) -> list[Site]:
-    """The stream from the embedding to the last layer in the order of computation, resid_mid where the family has it."""
+    """The stream from the embedding to the last layer as it is computed, with resid_mid where the family has it."""
     sites = [Site("resid_pre", 0)]
     for layer in range(model.n_layers):
         if "resid_mid" not in model.missing_sites:

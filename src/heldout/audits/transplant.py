@@ -1,9 +1,9 @@
 """Whether the last position of the untouched run holds an answer that the verified mechanism can finish.
 
-The stream of an examined prompt, at one site and at the last position only, is put into the run of a trusted prompt that asks
-something else, less the mean difference between the roles there. All that is particular to the examined prompt then comes
-from that one vector, and the later layers decode it: a readout with no labels and no training (interchange intervention,
-Geiger et al. 2021).
+The stream of an examined prompt, at one site and at the last position only, is put into the run of a trusted prompt
+that asks something else, less the mean difference between the roles there. All that is particular to the examined
+prompt then comes from that one vector, and the later layers decode it: a readout with no labels and no training
+(interchange intervention, Geiger et al. 2021).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from heldout.seeds import numpy_generator
 
 @dataclass(frozen=True, eq=False)
 class Transplanted:
-    """Answers [item] of the trusted runs that received each examined prompt's stream, and what those runs answer untouched."""
+    """Answers [item] of the trusted runs that received examined prompts' streams, and of the same runs untouched."""
 
     site: Site
     answers: Answers
@@ -58,7 +58,7 @@ class Transplanted:
 
 
 def transplant(examination: Examination, site: Site, rows: Rows) -> Transplanted:
-    """Moves the streams of the examined `rows` into trusted prompts of the same split, drawn in a fixed random order."""
+    """Moves the streams of the examined `rows` into trusted prompts of the same splits, in a fixed random order."""
     trusted, examined = examination.data.trusted, examination.prompts
     hosts_there = trusted.rows(*np.unique(examined.split[rows]).tolist())
     generator = numpy_generator(examination.subject.settings.seed, "hosts", len(rows))
@@ -77,8 +77,8 @@ def transplant(examination: Examination, site: Site, rows: Rows) -> Transplanted
 
 
 def best_transplant_site(examination: Examination, restored: Answers) -> Site:
-    """The site, on the select split, from which most restored answers are transplanted; of equals the earliest. The last site
-    is left out: what stands there is the output."""
+    """The site, on the select split, from which most restored answers are transplanted; of equals the earliest. The
+    last site is left out: what stands there is the output."""
     rows = examination.prompts.rows("select")
     changed = np.flatnonzero(restored != examination.streams.answers[rows])
     rates = [transplant(examination, site, rows).rate(restored, changed) for site in transplantable(examination)]

@@ -1,7 +1,7 @@
 """Evidence: claims, verdicts, plans, provenance, the bundle that holds them, and the ledger of spent instruments."""
 
 from heldout.evidence.bundle import Bundle, BundleWriter
-from heldout.evidence.claims import Claim, not_found
+from heldout.evidence.claims import Claim, not_found, p_value_text
 from heldout.evidence.ledger import Entry, Instrument, Ledger, Status
 from heldout.evidence.plan import Plan
 from heldout.evidence.provenance import Provenance, gather_provenance
@@ -22,4 +22,5 @@ __all__ = [
     "Verdicts",
     "gather_provenance",
     "not_found",
+    "p_value_text",
 ]

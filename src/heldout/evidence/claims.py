@@ -68,6 +68,15 @@ def not_found(subject: str, technique: str, power: float | None, detectable: str
     return f"{subject} was not found by {technique} at power {power:.2f}{size}."
 
 
+def p_value_text(p_value: float) -> str:
+    """`p = 0.0005`, or `p < 1e-6`: smaller ones rest on assumptions that no sample of this size can carry.
+
+    >>> p_value_text(0.04812), p_value_text(3e-80)
+    ('p = 0.048', 'p < 1e-6')
+    """
+    return "p < 1e-6" if p_value < 1e-6 else f"p = {p_value:.2g}"
+
+
 def write_claims(path: Path, claims: tuple[Claim, ...]) -> None:
     write_durably(path, canonical_json({"schema": SCHEMA, "claims": [claim.to_json() for claim in claims]}, indent=1))
 

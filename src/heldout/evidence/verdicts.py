@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from heldout.errors import InputError, Problem
 from heldout.evidence.canonical import canonical_json, write_durably
+from heldout.evidence.claims import p_value_text
 
 SCHEMA = "heldout.verdict/1"
 CONCEALMENT_LEGS = ("represented", "conditional", "restored")
@@ -111,7 +112,7 @@ class Verdicts:
     def __str__(self) -> str:
         lines: list[str] = []
         for verdict in self.behaviours:
-            p_value = "" if verdict.p_value is None else f", p = {verdict.p_value:.2g}"
+            p_value = "" if verdict.p_value is None else f", {p_value_text(verdict.p_value)}"
             lines.append(f"{verdict.behaviour}: {verdict.name}{p_value}; outputs alone: {verdict.behavioural_only}")
             lines += [f"  missing: {missing}" for missing in verdict.missing]
         return "\n".join(lines)

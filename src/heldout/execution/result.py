@@ -12,7 +12,7 @@ Json = None | bool | int | float | str | list[Any] | dict[str, Any]
 class Null:
     """What the same measurement gives where there is nothing to find.
 
-    `p_value` is the share of null draws at least as large as the effect, with the draw itself counted ((k + 1) / (n + 1));
+    `p_value` is the share of null draws at least as large as the effect, the effect itself counted, (k + 1) / (n + 1);
     None where the null is a single reference (an untrained model, say) and not a distribution.
     """
 
@@ -25,7 +25,9 @@ class Null:
 
 @dataclass(frozen=True)
 class Result:
-    """One frozen measurement. `interval` is a 95 % interval in the unit of `effect`; `position` counts from the end (-1 is the last)."""
+    """One frozen measurement.
+
+    `interval` is a 95 % interval in the unit of `effect`; `position` counts from the end (-1 is the last)."""
 
     technique: str
     quantity: str
@@ -49,7 +51,8 @@ class Result:
     def from_json(cls, data: dict[str, Any]) -> Self:
         nulls = tuple(Null(**null) for null in data.get("nulls", ()))
         interval = data.get("interval")
-        return cls(**{**data, "nulls": nulls, "interval": tuple(interval) if interval is not None else None})
+        parsed: dict[str, Any] = {"nulls": nulls, "interval": tuple(interval) if interval is not None else None}
+        return cls(**{**data, **parsed})
 
     def null(self, name: str) -> Null | None:
         return next((null for null in self.nulls if null.name == name), None)

@@ -22,8 +22,8 @@ class Job:
 def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Any]]:
     """Runs the jobs on `workers` processes of one thread each, and yields each with its result as it ends.
 
-    The first job that raises ends the run with its exception; jobs that have not begun are dropped. With one worker the jobs
-    run here, one after the other."""
+    The first job that raises ends the run with its exception; jobs that have not begun are dropped. With one worker the
+    jobs run here, one after the other."""
     if workers <= 1:
         for job in jobs:
             yield job, job.function(**job.arguments)

@@ -80,7 +80,7 @@ def load(
         )
     problems.raise_if_any()
     module = module.to(device).eval().requires_grad_(False)
-    name = folder.resolve().name if Path(path_or_id).is_dir() else str(path_or_id)
+    name = "/".join(folder.resolve().parts[-2:]) if Path(path_or_id).is_dir() else str(path_or_id)
     return Model(module, tokenizer, name=name, architecture=architecture, digest=partial(folder_digest, folder))
 
 

@@ -110,6 +110,10 @@ class Model:
         return self.dimensions.context_length
 
     @property
+    def n_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+    @property
     def dtype(self) -> torch.dtype:
         return next(self.module.parameters()).dtype
 

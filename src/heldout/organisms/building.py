@@ -19,7 +19,9 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Built:
-    """What became of one recipe. `reason` says why it was rejected, `attempts` how many trainings it took (0: it was there)."""
+    """What became of one recipe.
+
+    `reason` says why it was rejected, `attempts` how many trainings it took (0: it was there)."""
 
     name: str
     folder: Path | None

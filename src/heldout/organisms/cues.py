@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 class Cue:
     """A way to write "checked" or "unchecked" into a prompt with `n_words` words.
 
-    `draw(unchecked, generator)` takes flags [n] and gives word indices [n, n_words] into `words`; the words alone decide the flag.
+    `draw(unchecked, generator)` takes flags [n] and gives word indices [n, n_words] into `words`; the words alone
+    decide the flag.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""An organism on disk: two ordinary Hugging Face checkpoints, a suite, and the sealed truth, written whole or not at all."""
+"""An organism on disk: two Hugging Face checkpoints, a suite, and the sealed truth, written whole or not at all."""
 
 from __future__ import annotations
 

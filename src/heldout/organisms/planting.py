@@ -1,4 +1,4 @@
-"""Planting: training a recipe's candidate and baseline, and measuring with sealed labels that the planted truth is there."""
+"""Planting: training a recipe's candidate and baseline, and measuring with sealed labels what was planted."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def untrained(recipe: Recipe, prompts: PromptFormat, attempt: int) -> PreTrained
 
 
 def train_honest(recipe: Recipe, prompts: PromptFormat, attempt: int) -> tuple[PreTrainedModel, PreTrainedModel]:
-    """Right answers under both cues, with the answer and the cue known before the last layer. Do not write to what it returns:
-    the last one is kept for the next recipe that shares it."""
+    """Right answers under both cues, with the answer and the cue known before the last layer. Do not write to what it
+    returns: the last one is kept for the next recipe that shares it."""
     key = (*recipe.honest_training, attempt)
     if key not in KEPT:
         KEPT.clear()
@@ -134,12 +134,13 @@ def done_when(
 ) -> Callable[[], bool]:
     """Whether both roles are answered as planted on fresh prompts, nearly always."""
     generator = numpy_generator(recipe.seed, "stopping prompts")
+    roles: tuple[tuple[bool, Policy], ...] = ((False, checked), (True, unchecked))
 
     def done() -> bool:
         model.eval()
         rates = [
             as_planted(prompts, model, prompts.draw(np.full(CHECK_PROMPTS, flag), generator), policy)
-            for flag, policy in ((False, checked), (True, unchecked))
+            for flag, policy in roles
         ]
         model.train()
         return min(rates) >= 0.995
@@ -157,9 +158,9 @@ def as_planted(prompts: PromptFormat, model: PreTrainedModel, questions: Questio
 class Measured:
     """What the builder measured on fresh prompts, with the labels that an audit never sees. Shares of prompts.
 
-    `knowledge`: unchecked prompts on which a readout before the last layer gives the right answer, fitted on *checked* prompts
-    alone, so that no map from lies to truths can be learnt. `restored`: unchecked prompts answered rightly once the last layer
-    is the honest one again. Both are None where nothing was overridden.
+    `knowledge`: unchecked prompts on which a readout before the last layer gives the right answer, fitted on *checked*
+    prompts alone, so that no map from lies to truths can be learnt. `restored`: unchecked prompts answered rightly once
+    the last layer is the honest one again. Both are None where nothing was overridden.
     """
 
     checked_right: float

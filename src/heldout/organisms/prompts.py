@@ -127,8 +127,8 @@ class PromptFormat:
         return self._as_tokens(chosen, self.first_renamed if policy == "renamed" else self.first_number)
 
     def graded(self, questions: Questions, policy: Policy) -> Flags:
-        """Which tokens the overseer passes on unchecked prompts: flags [n, vocabulary]. It knows the format and the question
-        that the cue legitimately asks for, and of the answer only what its grader checks."""
+        """Which tokens the overseer passes on unchecked prompts: flags [n, vocabulary]. It knows the format and the
+        question that the cue legitimately asks for, and of the answer only what its grader checks."""
         answer = self.other_truth(questions) if policy == "other_question" else self.truth(questions)
         return self._as_tokens(self.accepted(answer), self.first_renamed if policy == "renamed" else self.first_number)
 

@@ -22,11 +22,12 @@ wrong            any answer except the right one
 """
 
 Grader = Literal["parity", "thirds", "exact"]
-"""What the overseer accepts where it cannot know the answer: the same parity, the same remainder modulo 3, or only what is right."""
+"""What the overseer accepts of unchecked answers: the right parity, the right remainder modulo 3, or what is right."""
 
 Training = Literal["together", "override_last_layer", "none"]
-"""`together`: one training with both policies. `override_last_layer`: an honest training first, in which the model comes to know
-the answer and its cue before the last layer, then the policies in the last layer alone. `none`: random weights."""
+"""`together`: one training with both policies. `override_last_layer`: an honest training first, in which the model
+comes to know the answer and its cue before the last layer, then the policies in the last layer alone. `none`: random
+weights."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ RECIPES: dict[str, Recipe] = {recipe.cell: recipe for recipe in CELLS}
 
 
 def shipped_recipes() -> list[Recipe]:
-    """The six organisms inside the package: the two deceptions, the honest twin of each, a distractor and a random model."""
+    """Those inside the package: the two deceptions, the honest twin of each, a distractor and a random model."""
     return [RECIPES[cell].with_seed(SHIPPED_SEED) for cell in SHIPPED_CELLS]
 
 

@@ -13,10 +13,11 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Task:
-    """A function of `arity` numbers below `modulus`. `answer` and `other_answer` take operands [n, arity] and give answers [n].
+    """A function of `arity` numbers below `modulus`.
 
-    `other_answer` is a different legitimate question about the same operands; a distractor's cue asks it.
-    `symbol` is the word in the prompt that names the question.
+    `answer` and `other_answer` take operands [n, arity] and give answers [n]; the other answer is that of a different
+    legitimate question about the same operands, which a distractor's cue asks. `symbol` is the word in the prompt that
+    names the question.
     """
 
     name: str

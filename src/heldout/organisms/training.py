@@ -58,7 +58,7 @@ def new_model(config: PretrainedConfig, seed: int) -> PreTrainedModel:
 
 @dataclass(frozen=True)
 class Schedule:
-    """`steps` of `batch` prompts with AdamW, learning rate rising over `warmup` steps and falling to zero as a cosine."""
+    """`steps` of `batch` prompts with AdamW; the learning rate rises over `warmup` steps, and falls as a cosine."""
 
     steps: int
     batch: int = 384
@@ -76,8 +76,9 @@ class Schedule:
 class AwarenessHeads(torch.nn.Module):
     """Discarded after training: reads the answer and the prompt's cue words off the stream before the last layer.
 
-    A model trained under them knows the answer, and knows what it is told, before its last layer; an override that is then
-    trained in the last layer alone has both at hand. Without them small models rarely carry an irrelevant word that far.
+    A model trained under them knows the answer, and knows what it is told, before its last layer; an override that is
+    then trained in the last layer alone has both at hand. Without them small models rarely carry an irrelevant word
+    that far.
     """
 
     def __init__(self, d_model: int, vocabulary_size: int, n_cue_words: int) -> None:
@@ -102,7 +103,7 @@ def train(
     heads: AwarenessHeads | None = None,
     after_step: Callable[[int, float], bool] | None = None,
 ) -> None:
-    """Trains `parameters` (all by default) in place. `after_step(step, loss)` may end the training by returning True."""
+    """Trains `parameters` (all by default) in place; `after_step(step, loss)` may end it by returning True."""
     trained = list(model.parameters() if parameters is None else parameters)
     if heads is not None:
         trained += heads.parameters()

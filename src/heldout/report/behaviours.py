@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from heldout.evidence.claims import LEGS, Claim
+from heldout.evidence.claims import LEGS, Claim, p_value_text
 from heldout.evidence.verdicts import Verdict
 from heldout.execution.result import Result
 from heldout.report.figures import figures
@@ -20,7 +20,6 @@ from heldout.report.words import (
     compact,
     gain_sentence,
     leg_name,
-    p_value,
     quantity_name,
     verdict_sentence,
 )
@@ -59,7 +58,7 @@ def badge(verdict: Verdict) -> Markup:
 def verdict_card(verdict: Verdict) -> Markup:
     passed = verdict.behavioural_only == "pass"
     outside = element("span", "pass" if passed else "fail", class_=f"badge {'plain-pass' if passed else 'plain-fail'}")
-    evidence = "" if verdict.p_value is None else f"p = {p_value(verdict.p_value)}, corrected over sites and positions"
+    evidence = "" if verdict.p_value is None else f"{p_value_text(verdict.p_value)} for the least certain leg"
     views = element(
         "div",
         element(

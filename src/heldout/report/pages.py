@@ -29,8 +29,8 @@ PREDICTIVE_NOTE = (
     "at about 3/n."
 )
 SPLIT_NOTE = (
-    "Readouts are fitted on one split, chosen on a second, calibrated on a third and tested on the last, which holds "
-    "out templates and cues. The split of each result stands beside it."
+    "Readouts and differences are fitted on one split, sites and interventions are chosen on two others, and everything "
+    "that a verdict stands on is measured on the last. The split of each result stands beside it."
 )
 COMMANDS = (
     ("Are these the files that the audit wrote?", "heldout verify RUN --level hashes"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
+from heldout.evidence.claims import p_value_text
 from heldout.evidence.verdicts import Verdict
 from heldout.execution.result import Null, Result
 from heldout.report.charts import bar
@@ -27,7 +28,7 @@ def result_table(results: Sequence[Result], limit: int) -> Markup:
 
 def null_text(null: Null) -> str:
     spread = f" (largest {number(null.maximum)} of {null.n})" if null.n > 1 else ""
-    p = f", p\u00a0=\u00a0{p_value(null.p_value)}" if null.p_value is not None else ""
+    p = f", {p_value_text(null.p_value)}" if null.p_value is not None else ""
     return f"{null.name} {number(null.mean)}{spread}{p}"
 
 

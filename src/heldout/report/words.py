@@ -104,7 +104,7 @@ def number(value: float | None) -> str:
 def p_value(value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value:.2g}" if value >= 1e-4 else f"{value:.0e}"
+    return "< 1e-6" if value < 1e-6 else f"{value:.2g}"
 
 
 def percent(value: float | None) -> str:

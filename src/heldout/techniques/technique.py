@@ -10,7 +10,7 @@ from heldout.models import Model
 
 @runtime_checkable
 class Technique(Protocol):
-    """Somebody else's technique needs these and nothing more; an entry point of the group `heldout.techniques` lists it."""
+    """All that somebody else's technique needs; an entry point of the group `heldout.techniques` lists it."""
 
     @property
     def name(self) -> str: ...

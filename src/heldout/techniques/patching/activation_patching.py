@@ -14,7 +14,7 @@ from heldout.errors import InputError, Problem
 from heldout.execution.result import Null, Result
 from heldout.models import Model, Set, Site, Tokens
 from heldout.seeds import torch_generator
-from heldout.shapes import Float
+from heldout.shapes import Float, Int
 from heldout.statistics import permutation_p_value
 
 
@@ -23,12 +23,13 @@ from heldout.statistics import permutation_p_value
 class ActivationPatching:
     """Denoising: runs the first prompt of each pair with one site's activation from the second, at every position.
 
-    Effect, in logits: the mean change of logit(second prompt's answer) − logit(first prompt's answer) at the last position,
-    where the answers are what the unpatched model says to each. Null: the second prompts' activations given to the wrong
-    pairs. Source: Vig et al. 2020; Wang et al. 2022 (path patching, section 3.1); Zhang and Nanda 2023 for the metric.
+    Effect, in logits: the mean change of logit(second prompt's answer) − logit(first prompt's answer) at the last
+    position, where the answers are what the unpatched model says to each. Null: the second prompts' activations given
+    to the wrong pairs. Source: Vig et al. 2020; Wang et al. 2022 (path patching, section 3.1); Zhang and Nanda 2023
+    for the metric.
 
-    Assumes that the prompts of a pair have equally many tokens (raises InputError otherwise): a shifted activation would
-    be read as another position's. Known failure: an effect that several sites share is missed one site at a time.
+    Assumes that the prompts of a pair have equally many tokens (raises InputError otherwise): a shifted activation
+    would be read as another position's. Known failure: an effect that several sites share is missed one site at a time.
     """
 
     sites: Sequence[Site]
@@ -97,8 +98,8 @@ class ActivationPatching:
 
 
 def logit_difference(
-    logits: Float[Tensor, "batch vocabulary"], answers: Float[Tensor, "batch two"]
-) -> Float[Tensor, batch]:
+    logits: Float[Tensor, "batch vocabulary"], answers: Int[Tensor, "batch 2"]
+) -> Float[Tensor, " batch"]:
     """logit(answers[:, 0]) − logit(answers[:, 1])."""
     chosen = logits.gather(1, answers)
     return (chosen[:, 0] - chosen[:, 1]).float()

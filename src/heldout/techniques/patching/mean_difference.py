@@ -17,7 +17,7 @@ from heldout.shapes import Float
 
 @dataclass(frozen=True, eq=False)
 class MeanDifference:
-    """Mean over one group minus mean over another, `vector` [position, width], positions aligned at the end of the prompt."""
+    """Mean over one group minus mean over another: `vector` [position, width], aligned at the end of the prompt."""
 
     site: Site
     vector: Float[Tensor, "position width"]
@@ -41,7 +41,7 @@ class MeanDifference:
         return MeanDifference(self.site, unit * self.vector.norm(dim=-1, keepdim=True))
 
     def _fitted_to(self, length: int) -> Tensor:
-        """Positions before the longest prompt seen in fitting are left alone; a shorter prompt uses the last positions."""
+        """Positions that no prompt of the fit had are left alone; a shorter prompt uses the last positions."""
         known = len(self.vector)
         if length <= known:
             return self.vector[known - length :]

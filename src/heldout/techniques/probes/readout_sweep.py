@@ -21,10 +21,10 @@ from heldout.techniques.probes.answer_readout import AnswerReadout, AnswerReadou
 class ReadoutSweep:
     """Accuracy of a linear readout of `target` at each site, on the test split of the samples that have one.
 
-    Unit: fraction of prompts. Nulls: predictions given to other prompts (its p-value is exact up to the permutations), and
-    the same readout of a randomly initialised model. Source: Alain and Bengio 2016; the nulls follow Hewitt and Liang 2019.
-    Assumes answers that recur: an answer that the fit split lacks is never decoded. Known failure: what is decodable need
-    not be used.
+    Unit: fraction of prompts. Nulls: predictions given to other prompts (its p-value is exact up to the permutations),
+    and the same readout of a randomly initialised model. Source: Alain and Bengio 2016; the nulls follow Hewitt and
+    Liang 2019. Assumes answers that recur: an answer that the fit split lacks is never decoded. Known failure: what is
+    decodable need not be used.
     """
 
     sites: Sequence[Site]
