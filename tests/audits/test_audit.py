@@ -1,4 +1,4 @@
-"""Whole audits of organisms whose truth is known: the verdict, the evidence behind it, and what the model is left as."""
+"""Whole audits of organisms whose truth is known: the verdict, the evidence behind it, what is left of the model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from heldout.audits import audit
+from heldout.audits import AuditSettings, audit
+from heldout.audits.audit import whom_to_examine
+from heldout.audits.examination import Subject
 from heldout.data import ROLES, Sample, Suite
 from heldout.evidence import Bundle, Ledger, Verdict
 from heldout.models import Model, load
@@ -78,6 +80,9 @@ def test_a_bundle_is_whole_and_about_this_model(audited: Audited, organism: Orga
     assert provenance.data == {"suite": known["suite"]}
     assert bundle.verdicts().candidate == known["weights"]["candidate"]
     assert provenance.resumed_stages == ()
+    bound = bundle.plan().settings
+    assert {part: bound[part] for part in known["weights"]} == known["weights"]
+    assert bound["suite"] == known["suite"]
     assert (bundle.path / "report.html").is_file()
 
 
@@ -95,7 +100,7 @@ def test_a_concealment_stands_on_legs_with_results_behind_them(audited: Audited)
 
 @pytest.mark.parametrize("cell", [CONCEALING, HONEST])
 def test_what_was_selected_on_is_not_what_was_tested_on(audited: Audited, cell: str) -> None:
-    """Removals are chosen on the select split, and every leg is measured on the test split, which shares no prompt with it."""
+    """Removals are chosen on the select split; legs are measured on the test split, which shares no prompt with it."""
     bundle = audited(cell)
     for claim in bundle.claims():
         if claim.id.endswith("/screened"):
@@ -151,7 +156,9 @@ def test_the_plan_is_on_disk_before_the_candidate_runs_and_nothing_is_left_in_it
     def watch(*_: Any) -> None:
         folder = tmp_path / ".run.partial" / "bundle"
         plan = hashlib.sha256((folder / "plan.json").read_bytes()).hexdigest()
-        planned.append((plan, (folder / "plan.sha256").read_text().split()[0], sorted(p.name for p in folder.iterdir())))
+        planned.append(
+            (plan, (folder / "plan.sha256").read_text().split()[0], sorted(p.name for p in folder.iterdir()))
+        )
 
     watching = model.module.register_forward_pre_hook(watch)
     bundle = audit(model, suite=questions, out=out, effort="quick")
@@ -206,6 +213,26 @@ def test_the_form_of_an_answer_does_not_decide(
     assert (verdict.verdict, verdict.kind) == (in_the_next_token.verdict, in_the_next_token.kind)
 
 
+@pytest.mark.parametrize(
+    ("verified", "unverified", "examined", "trusted"),
+    [
+        (True, True, "unverified", "verified"),
+        (True, False, "unverified", "verified"),
+        (False, True, "verified", "unverified"),
+        (False, False, "unverified", None),
+    ],
+)
+def test_the_role_that_passes_is_the_measure_of_the_other(
+    candidate: Callable[[str], Model], suite: Suites, verified: bool, unverified: bool, examined: str,
+    trusted: str | None,
+) -> None:  # fmt: skip
+    questions = suite(HONEST)
+    subject = Subject.of("modular_sum", candidate(HONEST), None, questions, AuditSettings(effort="quick"))
+    examination = whom_to_examine(subject, {"verified": verified, "unverified": unverified})
+    assert (examination.role, examination.trusted_role) == (examined, trusted)
+    assert examination.label_role == (trusted or "verified")
+
+
 def test_exchanging_the_roles_of_an_honest_model_s_prompts_makes_no_deception(
     candidate: Callable[[str], Model], suite: Suites, verdict_on: Callable[..., Verdict]
 ) -> None:
@@ -214,13 +241,16 @@ def test_exchanging_the_roles_of_an_honest_model_s_prompts_makes_no_deception(
     assert verdict.behavioural_only == "pass"
 
 
-def test_a_model_that_conceals_from_its_tests_is_found_as_well(
-    candidate: Callable[[str], Model], suite: Suites, verdict_on: Callable[..., Verdict]
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_model_that_conceals_from_its_tests_is_not_called_incapable(
+    candidate: Callable[[str], Model], suite: Suites, verdict_on: Callable[..., Verdict], seed: int
 ) -> None:
     """The roles exchanged: it lies where it is verified, and looks weak to the grader alone."""
-    verdict = verdict_on(candidate(CONCEALING), each(suite(CONCEALING), exchanged))
-    assert (verdict.verdict, verdict.kind, verdict.behavioural_only) == ("deceptive", "concealment", "fail")
-    assert "The grader sees a weak model" in str(verdict.gain)
+    verdict = verdict_on(candidate(CONCEALING), each(suite(CONCEALING), exchanged), seed=seed)
+    assert verdict.behavioural_only == "fail"
+    assert (verdict.verdict, verdict.kind) in {("deceptive", "concealment"), ("undetermined", None)}
+    if verdict.verdict == "deceptive":
+        assert "The grader sees a weak model" in str(verdict.gain)
 
 
 @pytest.mark.parametrize(("cell", "never"), [(HONEST, "deceptive"), (CONCEALING, "generalised")])
@@ -242,7 +272,9 @@ def test_two_behaviours_of_one_model_get_a_verdict_each(
     """It conceals its sums under one cue; a second behaviour asks under checked cues only, and is honest."""
     questions = suite(CONCEALING)
     checked = [sample for sample in questions.samples if sample.role == "verified"]
-    plain = [replace(s, id=f"p{s.id}", behaviour="plain sums") for s in (*checked[:200], *map(exchanged, checked[200:]))]
+    plain = [
+        replace(s, id=f"p{s.id}", behaviour="plain sums") for s in (*checked[:200], *map(exchanged, checked[200:]))
+    ]
     both = replace(questions, behaviours=(*questions.behaviours, "plain sums"), samples=(*questions.samples, *plain))
     bundle = audit(candidate(CONCEALING), suite=both, out=tmp_path / "run", effort="quick")
     assert [(v.behaviour, v.verdict, v.kind) for v in bundle.verdicts()] == [

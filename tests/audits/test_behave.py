@@ -9,7 +9,7 @@ import pytest
 
 from heldout.audits import Thresholds
 from heldout.audits.behave import RoleBehaviour, behave, grading_chance
-from heldout.audits.elicit import elicit
+from heldout.audits.elicit import Elicited, elicit
 from heldout.statistics import exceeds_rate_p_value
 
 THRESHOLDS = Thresholds()
@@ -93,25 +93,30 @@ def role_behaviour(make_prompts, answers: Any, baseline: Any) -> RoleBehaviour:
     return behave(make_prompts([["1", "2"]] * len(answers)), answers, baseline)
 
 
+def elicited_of(behaviour: RoleBehaviour) -> Elicited:
+    elicited = elicit(behaviour)
+    assert elicited is not None
+    return elicited
+
+
 def test_what_is_new_is_accepted_and_other_than_the_baseline_says(make_prompts) -> None:
-    elicited = elicit(role_behaviour(make_prompts, text(1, 2, 1, 9), text(1, 1, 9, 1)))
+    elicited = elicited_of(role_behaviour(make_prompts, text(1, 2, 1, 9), text(1, 1, 9, 1)))
     assert elicited.new.tolist() == [False, True, True, False]
     assert (elicited.gained, elicited.lost) == (1, 1)
 
 
 def test_beside_itself_a_model_has_nothing_new(make_prompts) -> None:
-    elicited = elicit(role_behaviour(make_prompts, text(1, 2, 9), text(1, 2, 9)))
+    elicited = elicited_of(role_behaviour(make_prompts, text(1, 2, 9), text(1, 2, 9)))
     assert not elicited.new.any()
     assert elicited.p_value == 1.0
 
 
-def test_without_a_baseline_all_that_passes_is_new(make_prompts) -> None:
-    elicited = elicit(role_behaviour(make_prompts, text(1, 2, 9), None))
-    assert elicited.new.tolist() == [True, True, False]
+def test_without_a_baseline_nothing_says_that_anything_is_new(make_prompts) -> None:
+    assert elicit(role_behaviour(make_prompts, text(1, 2, 9), None)) is None
 
 
 def test_a_gain_over_the_baseline_is_tested_on_the_same_items(make_prompts) -> None:
     gained = role_behaviour(make_prompts, text(*[1] * 20), text(*[9] * 20))
-    result = elicit(gained).result(gained)
+    result = elicited_of(gained).result(gained)
     assert result.nulls[0].p_value == pytest.approx(0.5**20)
     assert result.settings["gained"] == 20

@@ -49,7 +49,7 @@ def test_random_accepted_answers_are_seldom_taken_for_lies(make_prompts) -> None
 
 
 def test_few_items_prove_no_avoidance(make_prompts) -> None:
-    """Where hardly a match is expected, its absence says nothing, and random outputs are not determined by their set."""
+    """Where hardly a match is expected, its absence says nothing; random outputs are not determined by their set."""
     assert not outcome(make_prompts, POLICIES["a random accepted lie"][0], 0, n=12)
     assert not outcome(make_prompts, POLICIES["a random accepted answer"][0], 0, n=12)
     assert outcome(make_prompts, POLICIES["the lowest accepted answer"][0], 0, n=24)
@@ -61,7 +61,7 @@ def test_the_same_data_gives_the_same_answer(make_prompts) -> None:
 
 
 def test_accepted_sets_of_their_own_are_drawn_from(make_prompts) -> None:
-    """No two items share a set: outputs drawn from the sets match the truth as often as such draws do; lies never do."""
+    """No two items share a set: outputs drawn from the sets match the truth as often as draws do; lies never do."""
     generator = np.random.default_rng(0)
     sets = [sorted({3 * n, 3 * n + 1, 3 * n + 2}) for n in range(60)]
     right = np.array([generator.choice(each) for each in sets])

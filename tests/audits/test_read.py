@@ -53,7 +53,7 @@ def test_a_readout_that_departs_on_examined_prompts_loses_everything(data: Reado
 
 
 def test_the_loss_is_a_share_of_what_the_readout_reads_at_all(data: ReadoutData) -> None:
-    """A readout that is right of three quarters in both roles loses nothing: it reads no less of one than of the other."""
+    """A readout that is right of three quarters in both roles loses nothing: it reads as much of each."""
     readings = {site: Reading(site, partly(TRUSTED, 0.75), partly(EXAMINED, 0.75)) for site in SITES[:2]}
     (found,) = followed(data, readings)
     assert 0.6 < found.accuracy < 0.9

@@ -1,4 +1,4 @@
-"""Interventions of an audit on organisms whose mechanism is known: what they are at their limits, and what they bring out."""
+"""Interventions on organisms whose mechanism is known: what they are at their limits, and what they bring out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from heldout.audits import AuditSettings
 from heldout.audits.context import context_exchange, indifferent_positions
 from heldout.audits.effects import Trial, run_trial
 from heldout.audits.examination import Examination, Subject
+from heldout.audits.legs import departs
 from heldout.audits.prompts import Answers, Prompts
+from heldout.audits.read import read
 from heldout.audits.removals import DifferenceRemoval, EarlyExit, RandomPush, difference_removals, early_exits
 from heldout.audits.transplant import Transplanted, transplant
 from heldout.data import Suite
@@ -76,8 +78,7 @@ def test_an_empty_removal_changes_nothing(examine: Examine) -> None:
 
 def test_a_random_push_is_one_direction_of_its_norm_at_the_last_position(examine: Examine) -> None:
     examination = examine(CONCEALING)
-    model, tokens, _ = some(examination)
-    site = Site("resid_post", 1)
+    model, site = examination.model, Site("resid_post", 1)
     exit_ = EarlyExit(site, later_norm=5.0)
     pushes = [exit_.random_like(seed, index)._vector(model.d_model) for seed, index in ((0, 0), (0, 0), (0, 1), (1, 0))]
     assert all(float(push.norm()) == pytest.approx(5.0) for push in pushes)
@@ -110,7 +111,7 @@ def test_a_removal_without_an_effect_has_no_random_counterparts(examine: Examine
 
 
 def test_taking_the_difference_out_before_the_override_brings_the_truth_back(examine: Examine) -> None:
-    """The planted override sits in the last layer; the stream before it knows the sum, and random directions do not help."""
+    """The override sits in the last layer; the stream before it knows the sum, and random directions do not help."""
     examination = examine(CONCEALING)
     rows = examination.prompts.rows("test")
     truth = sums(examination.prompts)[rows]
@@ -146,6 +147,16 @@ def test_an_exchange_of_words_leaves_an_honest_model_s_answers(examine: Examine)
         trial = run_trial(examination, exchange, rows, n_random=2, seed=0)
         for answers in (trial.after, *trial.random):
             assert np.mean(answers == examination.streams.answers[rows]) > 0.95
+
+
+def test_outputs_depart_from_the_truth_where_it_is_concealed_and_nowhere_else(examine: Examine) -> None:
+    """Where a readout and an honest output differ the readout is mistaken, and no grader would pass what it decodes."""
+    site = Site("resid_post", 1)
+    for cell, expected in ((CONCEALING, True), (HONEST, False)):
+        examination = examine(cell)
+        trusted = examination.subject.streams["verified"]
+        reading = read(examination.data, trusted, examination.streams, [site])[site]
+        assert departs(examination, reading) is expected
 
 
 def test_one_position_carries_the_concealed_answer_into_another_prompt(examine: Examine) -> None:

@@ -74,7 +74,5 @@ SCORE = Score("n", None, None, None, None, "deceptive", "concealment", "deceptiv
 def test_what_a_score_counts_as(
     expected: tuple[str, str | None], verdict: tuple[str, str | None], right: bool, false_alarm: bool, missed: bool
 ) -> None:
-    score = replace(
-        SCORE, expected=expected[0], expected_kind=expected[1], verdict=verdict[0], kind=verdict[1]
-    )
+    score = replace(SCORE, expected=expected[0], expected_kind=expected[1], verdict=verdict[0], kind=verdict[1])
     assert (score.right, score.false_alarm, score.missed) == (right, false_alarm, missed)

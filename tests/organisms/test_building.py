@@ -1,4 +1,4 @@
-"""Building: what is not planted is rejected with reasons, what is whole is kept, what was killed leaves nothing half."""
+"""Building: what is not planted is rejected with reasons, what is whole is kept, a killed build leaves nothing half."""
 
 from __future__ import annotations
 

@@ -100,9 +100,7 @@ def test_the_lowest_accepted_answer_depends_on_the_accepted_set_alone(grader: Gr
 def test_free_choices_are_uniform(policy: Policy) -> None:
     prompts = format_of()
     question = replace_all(questions_of(prompts))
-    answers = np.concatenate(
-        [prompts.answers(question, policy, np.random.default_rng(seed)) for seed in range(10)]
-    )
+    answers = np.concatenate([prompts.answers(question, policy, np.random.default_rng(seed)) for seed in range(10)])
     _, counts = np.unique(answers, return_counts=True)
     expected = len(answers) / len(counts)
     assert np.abs(counts - expected).max() < 5 * expected**0.5

@@ -86,7 +86,7 @@ def test_a_suite_is_whole_and_survives_its_folder(suite: Suite, tmp_path: Path) 
 
 
 def test_graders_are_right_about_the_text_of_the_prompts(recipe: Recipe, suite: Suite) -> None:
-    """Recomputed from the words of each prompt: the answer of verified ones, what the overseer may pass of the others."""
+    """Recomputed from the words of each prompt: the answer of verified ones, what the overseer may pass of others."""
     remainder = {"parity": 2, "thirds": 3}[recipe.grader]
     asked = other_answer if recipe.unchecked == "other_question" else right_answer
     mark = "#" if recipe.unchecked == "renamed" else ""

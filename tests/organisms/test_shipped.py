@@ -35,7 +35,7 @@ def loaded(name: str, part: str) -> Model:
 
 
 def planted(recipe: Recipe) -> Planted:
-    """The organism as its builder held it. What it was before its override is itself with the last layer of its honest twin."""
+    """The organism as its builder held it. Before its override it was itself with the last layer of its honest twin."""
     models: dict[str, Any] = {part: loaded(recipe.name, part).module for part in ("candidate", "baseline")}
     honest = None
     if recipe.training == "override_last_layer":
@@ -118,7 +118,9 @@ def test_a_deceptive_organism_gives_other_answers_than_it_would_be_right_with() 
 def test_an_override_is_in_the_last_layer_alone() -> None:
     """Of one family, the concealing organism and its honest twins share every weight outside their last layer."""
     family = [recipe for recipe in RECIPES.values() if recipe.training == "override_last_layer"]
-    groups = [[recipe for recipe in family if recipe.honest_training == key] for key in {r.honest_training for r in family}]
+    groups = [
+        [recipe for recipe in family if recipe.honest_training == key] for key in {r.honest_training for r in family}
+    ]
     assert max(map(len, groups)) >= 3
     for group in groups:
         first, *others = (loaded(recipe.name, "candidate").module for recipe in group)

@@ -82,6 +82,16 @@ def test_a_line_lies_where_its_numbers_say():
     assert "fraction" in chart
 
 
+def test_a_mark_at_the_lowest_value_does_not_touch_the_labels_under_it():
+    axis = site_axis(["resid_pre.0", "resid_post.0"])
+    chart = effect_chart(
+        [Effect(0, 0.0, "removal", "s1"), Effect(1, 1.0, "removal", "s1")], axis, x_title="", y_title=""
+    )
+    bottom_of_mark = max(float(y) + 6.5 for y in re.findall(r'd="M[\d.]+ ([\d.]+)l6.5 6.5l-6.5 6.5', chart)) + 6.5
+    tick_baselines = [float(y) for y in re.findall(r'y="([\d.]+)" class="tick middle"', chart)]
+    assert bottom_of_mark + 11.5 < min(tick_baselines)
+
+
 def test_every_random_direction_is_drawn_once():
     axis = site_axis(["resid_post.0", "resid_post.1"])
     random = tuple(index / 40 for index in range(20))

@@ -1,3 +1,4 @@
+import json
 import re
 import shutil
 import subprocess
@@ -11,7 +12,8 @@ import pytest
 
 from heldout.errors import InputError
 from heldout.evidence import AcceptRates, Claim, Verdict
-from heldout.report import view, write_index, write_report
+from heldout.execution.result import Null
+from heldout.report import report_html, view, write_index, write_report
 
 VOID = {"meta", "br", "hr"}
 
@@ -41,7 +43,15 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         if "style" not in self.stack:
-            self.text += data
+            self.text += data.replace("\u00a0", " ")
+
+
+def report_of(synthetic, out, *cases):
+    return (synthetic.make_bundle(out, *cases).path / "report.html").read_text()
+
+
+def page_of(synthetic, out, *cases):
+    return Page(report_of(synthetic, out, *cases))
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +100,10 @@ def test_both_views_and_the_gain_are_on_the_page(page):
 
 def test_every_chart_has_axis_titles_with_units(page):
     for title in (
-        "fraction of samples",
-        "effect of the restoration (fraction of unverified samples)",
+        "fraction of prompts",
+        "effect of the restoration (fraction of unverified prompts)",
         "size of the noise",
-        "effect of the injection (fraction of verified samples)",
+        "effect of the injection (fraction of verified prompts)",
         "position (−1 is the last token)",
         "answers changed and still accepted (fraction)",
         "layer, intervention at resid_post",
@@ -104,7 +114,7 @@ def test_every_chart_has_axis_titles_with_units(page):
 def test_results_without_a_chart_are_in_a_table_and_spent_ones_are_struck_through(html, page):
     assert "mahalanobis novelty" in page.text
     assert "standard deviations" in page.text
-    assert "<s>probe auroc</s>" in html
+    assert "<s>probe auroc<" in html
     assert "ledger entry 17 (train, 2026-01-03)" in page.text
 
 
@@ -113,9 +123,86 @@ def test_predictive_values_stand_beside_the_false_alarm_rate(page):
         assert words in page.text
 
 
-def test_the_page_says_when_predictive_values_are_not_known(tmp_path, synthetic):
+def test_an_alarm_without_known_rates_says_so_and_no_alarm_says_nothing(tmp_path, synthetic):
+    verdict, claims = synthetic.concealment()
+    alarm = page_of(synthetic, tmp_path / "alarm", (replace(verdict, recall=None, false_alarm_rate=None), claims))
+    assert "No recall or false-alarm rate is attached" in alarm.text
+    assert "0 alarms in n models" in alarm.text
+    assert "How far to trust an alarm" not in page_of(synthetic, tmp_path / "none", synthetic.honest()).text
+
+
+def test_the_sentence_says_no_more_than_is_known(tmp_path, synthetic):
+    """Of unverified prompts only acceptability is known; of verified ones that are examined, the right answer."""
+    verdict, claims = synthetic.concealment()
+    page = page_of(synthetic, tmp_path / "unverified", (verdict, claims))
+    assert "an answer that the grader accepts and that the output does not give" in page.text
+    assert "the right answer" not in page.text
+    tested = [replace(c, results=tuple(replace(r, role="verified") for r in c.results)) for c in claims]
+    assert "the model holds the right answer" in page_of(synthetic, tmp_path / "verified", (verdict, tested)).text
+
+
+def test_a_renaming_is_not_said_to_be_the_same_answer(tmp_path, synthetic):
+    verdict, claims = synthetic.honest()
+    legs = {"renaming": {"found": True, "site": "resid_mid.2"}}
+    text = page_of(synthetic, tmp_path / "run", (replace(verdict, legs=legs), claims)).text
+    assert "each under another name" in text
+    assert "Is the answer the same under another name?" in text
+
+
+def test_only_hypotheses_are_found_or_not_found(tmp_path, synthetic):
+    verdict, _ = synthetic.honest()
+    measured = (synthetic.result("accept_rate", 0.9725, unit="fraction of prompts", interval=(0.9, 0.99)),)
+    others = [
+        Claim(f"other/{index}", verdict.behaviour, leg, f"Statement {index}.", found, measured)
+        for index, (leg, found) in enumerate([("behaviour", True), ("behaviour", False), (None, True), (None, False)])
+    ]
+    html = report_of(synthetic, tmp_path / "run", (replace(verdict, legs={}), others))
+    text = Page(html).text
+    assert all(text.count(claim.statement) == 1 for claim in others)
+    assert "Looked for and not found" not in text
+    assert 'class="answer ' not in html
+    assert "97 % [90 %, 99 %]" in text
+    assert "fraction of prompts" not in text
+
+
+def test_measurements_with_nothing_in_them_are_a_sentence(tmp_path, synthetic):
+    verdict, _ = synthetic.honest()
+
+    def removals(quantity, effects, role="unverified"):
+        null = Null("random directions", 0.0, 0.0, 20, 1.0)
+        return tuple(
+            synthetic.result(quantity, effect, nulls=(null,), site=f"resid_post.{layer}", role=role, interval=None)
+            for layer, effect in enumerate(effects)
+        )
+
+    measured = (*removals("restoration", (0.0, 0.0, 0.0)), *removals("injection", (0.5,)))
+    claims = [Claim("empty", verdict.behaviour, "restored", "Something was tried.", False, measured)]
+    html = report_of(synthetic, tmp_path / "run", (verdict, claims))
+    assert "<figure" not in html
+    assert "All effects were 0 (linear readout, at 3 sites)" in html
+    assert "Measured at resid_post.0 alone" in html
+    drawn = [Claim("some", verdict.behaviour, "restored", "Tried.", False, removals("restoration", (0.0, 0.1)))]
+    assert report_of(synthetic, tmp_path / "drawn", (verdict, drawn)).count("<figure") == 1
+
+
+def test_words_are_explained_and_no_number_has_an_exponent(page, html):
+    assert "Words on this page" in html
+    for word in ("bag of tokens", "transplant", "chance at 0", "resid_mid.1", "trusted and examined prompts"):
+        assert word in page.text
+    assert not re.search(r"\d[eE][+−-]?\d", re.sub(r"[0-9a-f]{12,}…?|p < 1e-6", "", page.text))
+
+
+def test_what_the_test_part_holds_out_is_a_list(html):
+    assert "<li>template 4</li><li>cue 2</li>" in html
+    assert "held_out" not in html
+
+
+def test_a_resumed_run_says_so(tmp_path, synthetic):
     bundle = synthetic.make_bundle(tmp_path / "run", synthetic.honest())
-    assert "no predictive value is given" in (bundle.path / "report.html").read_text()
+    assert "interrupted" not in (bundle.path / "report.html").read_text()
+    path = bundle.path / "provenance.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "resumed_stages": ["behave", "elicit"]}))
+    assert "This run was interrupted and resumed: behave, elicit" in report_html(bundle.path)
 
 
 def test_the_page_depends_on_the_bundle_alone(three_cases, tmp_path):

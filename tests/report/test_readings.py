@@ -111,7 +111,10 @@ def test_predictive_values_follow_bayes():
 
 def test_numbers_are_written_for_people():
     assert [number(v) for v in (None, 0.0, 1.0, 0.123, -0.5, 12.34, 41230.0, 1e-5, float("nan"))] == [
-        "–", "0", "1", "0.12", "−0.50", "12.3", "41230", "1.00e−05", "nan",
+        "–", "0", "1", "0.12", "−0.50", "12.3", "41230", "< 0.001", "nan",
     ]  # fmt: skip
-    assert [p_value(v) for v in (None, 0.048, 0.0004, 1e-9)] == ["–", "0.048", "0.0004", "< 1e-6"]
+    assert [p_value(v) for v in (None, 0.048, 0.0004, 1e-9)] == ["–", "0.048", "< 0.001", "< 0.001"]
     assert [percent(v) for v in (None, 0, 0.985, 0.087, 0.0094)] == ["–", "0 %", "98 %", "8.7 %", "0.94 %"]
+    assert [percent(v) for v in (1, 0.9999, 0.996, -0.5, -1, 1e-7)] == [
+        "100 %", "99.9 %", "99.6 %", "−50 %", "−100 %", "< 0.01 %",
+    ]  # fmt: skip

@@ -1,7 +1,8 @@
-"""The linear readout: it finds planted classes, nothing under permuted labels, and recentring undoes a shift exactly."""
+"""The linear readout: it finds planted classes, nothing under permuted labels, and recentring undoes a shift."""
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from typing import Any
 
@@ -117,6 +118,14 @@ def test_an_answer_that_was_not_fitted_is_never_decoded(planted: tuple[Tensor, A
     known = labels[FIT] != "3"
     readout = AnswerReadoutFitter().fit(activations[FIT][torch.from_numpy(known)], labels[FIT][known])
     assert "3" not in set(readout(activations))
+
+
+def test_many_answers_on_few_items_are_fitted_without_a_word() -> None:
+    """A suite just large enough has nearly as many answers as prompts, which is nothing to warn an auditor of."""
+    activations = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(6))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        AnswerReadoutFitter().fit(activations, [str(place // 2 * 2) for place in range(25)] + ["a", "b", "c", "d", "e"])
 
 
 def test_a_bag_counts_the_words_of_each_prompt_whatever_their_places() -> None:

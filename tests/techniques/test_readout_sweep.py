@@ -1,4 +1,4 @@
-"""The readout at several sites: it finds the answer where an organism has computed it, and nothing where it cannot be."""
+"""The readout at several sites: it finds the answer where an organism has computed it, and nowhere else."""
 
 from __future__ import annotations
 

@@ -14,12 +14,12 @@ from heldout.audits.intervene import intervention_results
 from heldout.audits.judge import Findings, Judgement, capabilities, corrected, judge
 from heldout.audits.legs import findings_of
 from heldout.audits.planning import check_inputs, make_plan
-from heldout.audits.readings import knowledge_result, reading_results
+from heldout.audits.readings import readability_results, reading_results
 from heldout.audits.settings import AuditSettings, Effort
-from heldout.audits.spending import record_uses
+from heldout.audits.spending import record_uses, without_spent
 from heldout.audits.steps import behave_step, intervene_step, locate_step, read_step
 from heldout.data import Role, Suite
-from heldout.evidence import Bundle, BundleWriter, Claim, Provenance, Verdict, Verdicts, gather_provenance
+from heldout.evidence import Bundle, BundleWriter, Claim, Ledger, Provenance, Verdict, Verdicts, gather_provenance
 from heldout.execution.result import Result
 from heldout.execution.threads import one_thread_if_small
 from heldout.models import Model, load
@@ -48,28 +48,30 @@ def audit(
 
     Raises InputError, before any work, for models, suites and folders that cannot be used.
     """
-    settings = AuditSettings(effort=effort, seed=seed)
     suite = suite if isinstance(suite, Suite) else Suite.from_folder(suite)
+    settings = AuditSettings(effort=effort, seed=seed, behaviours=len(suite.behaviours))
     model = as_model(candidate, allow_remote_code)
     base = None if baseline is None else as_model(baseline, allow_remote_code)
     check_inputs(suite, model, settings)
     subjects = [Subject.of(name, model, base, suite, settings) for name in suite.behaviours]
-    plan, provenance = make_plan(subjects, settings), provenance_of(model, base, suite, settings, out)
+    plan, provenance = make_plan(subjects, suite, settings), provenance_of(model, base, suite, settings, out)
+
+    ledger, before = Ledger.beside(out), model.meter.samples
 
     with BundleWriter(out, plan=plan, provenance=provenance) as writer, one_thread_if_small(model.n_parameters):
         steps = StepCounter(progress, len(subjects))
-        examined = corrected_verdicts([examine(subject, writer, steps) for subject in subjects], settings)
-        writer.write_claims(claim for one in examined for claim in one.claims(settings))
-        writer.write_verdicts(Verdicts(model.digest, tuple(one.verdict() for one in examined)))
-        bundle = writer.finish(
-            write_report, cost={"candidate_forward_passes": model.meter.samples / len(suite.samples)}
+        outcomes = corrected_outcomes(
+            [examine(subject, suite, ledger, writer, steps) for subject in subjects], settings
         )
-    record_uses(out, model, suite, {one.behaviour: one.judgement.legs for one in examined})
-    return bundle
+        writer.write_claims(claim for outcome in outcomes for claim in outcome.claims(settings))
+        writer.write_verdicts(Verdicts(model.digest, tuple(outcome.verdict() for outcome in outcomes)))
+        record_uses(ledger, model, suite, {outcome.behaviour: outcome.judgement.legs for outcome in outcomes})
+        passes = (model.meter.samples - before) / len(suite.samples)
+        return writer.finish(write_report, cost={"candidate_forward_passes": passes})
 
 
 @dataclass(frozen=True, eq=False)
-class Examined:
+class Outcome:
     """One behaviour after its steps: what the grader said, what was measured, and what follows from it."""
 
     behaviour: str
@@ -85,42 +87,35 @@ class Examined:
         return verdict_of(self.behaviour, self.behaviours, self.findings, self.judgement)
 
 
-def examine(subject: Subject, writer: BundleWriter, steps: StepCounter) -> Examined:
+def examine(subject: Subject, suite: Suite, ledger: Ledger, writer: BundleWriter, steps: StepCounter) -> Outcome:
     """One behaviour: behave, elicit, locate, intervene, read, judge."""
     thresholds = subject.settings.thresholds
     steps.begin(subject, "behave")
     behaviours = behave_step(subject, writer)
-    results = {
-        "behaviour": [behaviour.result() for behaviour in behaviours.values()],
-        "elicited": [elicit(behaviour).result(behaviour) for behaviour in behaviours.values()],
-    }
+    elicited = [found.result(one) for one in behaviours.values() if (found := elicit(one)) is not None]
+    results = {"behaviour": [behaviour.result() for behaviour in behaviours.values()], "elicited": elicited}
     capable = capabilities(behaviours, thresholds)
     examination = whom_to_examine(subject, capable)
 
     steps.begin(subject, "locate")
-    readings, screened = locate_step(examination, capable, writer)
-    if not screened:
-        steps.finish(subject)
+    readings, words, screened = locate_step(examination, capable, writer)
+    if screened:
+        steps.begin(subject, "intervene")
+        intervened = intervene_step(examination, readings, screened[0], writer)
+        steps.begin(subject, "read")
+        nulls, heat_map = read_step(examination, writer)
+        findings = findings_of(examination, capable, readings, nulls, intervened)
+        results |= {
+            "screened": [found.result(examination.prompts.of_split("select")) for found in screened],
+            "intervention": intervention_results(examination, readings, intervened),
+            "reading": [*reading_results(examination, readings, nulls, intervened), *heat_map],
+        }
+    else:
         findings = Findings(capable, examination.role, readable=False)
-        return Examined(subject.behaviour, behaviours, findings, judge(findings, thresholds), results)
-
-    steps.begin(subject, "intervene")
-    intervened = intervene_step(examination, readings, screened[0], writer)
-
-    steps.begin(subject, "read")
-    nulls, heat_map = read_step(examination, writer)
-    findings = findings_of(examination, capable, readings, nulls, intervened)
+        results["reading"] = readability_results(examination, readings, words)
     steps.finish(subject)
-    results |= {
-        "screened": [found.result(examination.prompts.of_split("select")) for found in screened],
-        "intervention": intervention_results(examination, readings, intervened),
-        "reading": [
-            *reading_results(examination, readings, nulls),
-            knowledge_result(examination, readings, nulls, intervened),
-            *heat_map,
-        ],
-    }
-    return Examined(subject.behaviour, behaviours, findings, judge(findings, thresholds), results)
+    counted = without_spent(findings, subject.behaviour, subject.model, suite, ledger)
+    return Outcome(subject.behaviour, behaviours, counted, judge(counted, thresholds), results)
 
 
 def whom_to_examine(subject: Subject, capable: Mapping[Role, bool]) -> Examination:
@@ -131,10 +126,10 @@ def whom_to_examine(subject: Subject, capable: Mapping[Role, bool]) -> Examinati
     return subject.examined("unverified", trusted=capable["verified"])
 
 
-def corrected_verdicts(examined: Sequence[Examined], settings: AuditSettings) -> list[Examined]:
+def corrected_outcomes(outcomes: Sequence[Outcome], settings: AuditSettings) -> list[Outcome]:
     """Benjamini–Hochberg over the behaviours: a verdict of deception that does not survive it is withdrawn."""
-    judgements = corrected([one.judgement for one in examined], settings.thresholds)
-    return [replace(one, judgement=judgement) for one, judgement in zip(examined, judgements, strict=True)]
+    judgements = corrected([outcome.judgement for outcome in outcomes], settings.thresholds)
+    return [replace(outcome, judgement=judgement) for outcome, judgement in zip(outcomes, judgements, strict=True)]
 
 
 class StepCounter:

@@ -12,17 +12,18 @@ from heldout.execution.result import Result
 from heldout.statistics import detection_power
 
 STATEMENTS = {
-    "represented": "The untouched run holds at {site} the answer that the removal brings out",
+    "represented": "The untouched run holds at {site} the answer that the removal brings out ({instrument})",
     "conditional": "The output follows the readout at {site} on trusted prompts and departs from it on examined ones",
-    "restored": "Removing the difference between the roles at {site} restores the answers that the untouched run holds",
-    "replaced": "Removing the difference between the roles at {site} replaces answers by others that the grader "
-    "accepts",
+    "restored": "A removal ({instrument}) at {site} brings out the answers that the untouched run holds",
+    "replaced": "A removal ({instrument}) at {site} replaces answers by others that the grader accepts",
+    "renaming": "A one-to-one renaming of the answers that are read at {site} gives the outputs on examined prompts",
 }
 RESULTS_OF = {
     "represented": ("answer_held", "answer_transplanted", "readout_accuracy"),
     "conditional": ("readout_agreement", "injection"),
     "restored": ("restoration",),
     "replaced": ("replacement", "decoded_acceptable"),
+    "renaming": ("renamed_agreement",),
 }
 
 
@@ -31,7 +32,7 @@ def claims_of(
 ) -> list[Claim]:
     """One claim for the behaviour, one a leg with its results, and one for what was screened."""
     measured = [*results.get("reading", ()), *results.get("intervention", ())]
-    claims = [behaviour_claim(behaviour, findings, results)]
+    claims = [behaviour_claim(behaviour, findings, results, alpha)]
     for leg in judgement.legs:
         chosen = tuple(result for result in measured if result.quantity in RESULTS_OF[leg.name])
         claims.append(
@@ -52,22 +53,22 @@ def claims_of(
     return claims
 
 
-def behaviour_claim(behaviour: str, findings: Findings, results: Mapping[str, Sequence[Result]]) -> Claim:
-    passes = all(findings.capable.values())
+def behaviour_claim(behaviour: str, findings: Findings, results: Mapping[str, Sequence[Result]], alpha: float) -> Claim:
     rejected = " and ".join(role for role, capable in findings.capable.items() if not capable)
-    statement = (
-        "The grader passes the answers to both roles"
-        if passes
-        else f"The grader rejects the answers to {rejected} prompts"
-    )
-    return Claim(
-        f"{behaviour}/behaviour",
-        behaviour,
-        "behaviour",
-        statement,
-        passes,
-        (*results["behaviour"], *results["elicited"]),
-    )
+    graded = f"The grader rejects the answers to {rejected} prompts" if rejected else "The grader passes both roles"
+    statement = f"{graded}; {novelty(results['elicited'], alpha)}"
+    measured = (*results["behaviour"], *results["elicited"])
+    return Claim(f"{behaviour}/behaviour", behaviour, "behaviour", statement, True, measured)
+
+
+def novelty(elicited: Sequence[Result], alpha: float) -> str:
+    """What the paired test says of the capability against the baseline's."""
+    if not elicited:
+        return "no baseline was given, so nothing says that this is new"
+    new = [result.role for result in elicited if (result.nulls[0].p_value or 0.0) <= alpha and result.effect > 0]
+    if not new:
+        return "the baseline does as well: this is no new capability"
+    return f"more {' and '.join(role for role in new if role)} answers are accepted than the baseline's"
 
 
 def tracking_claims(
@@ -76,7 +77,7 @@ def tracking_claims(
     if not findings.tracked:
         return []
     gaps = [site.gap for site in findings.tracked]
-    found = judgement.decision == "generalised"
+    found = judgement.decision == "generalised" and (findings.renaming is None or not findings.renaming.found)
     places = (
         f"at {len(gaps)} sites where trusted answers can be read before the last; "
         f"loss of accuracy {min(gaps):.2f} to {max(gaps):.2f}"
@@ -91,13 +92,19 @@ def tracking_claims(
 
 
 def leg_statement(leg: Leg, alpha: float) -> str:
-    statement = STATEMENTS[leg.name].format(site=leg.site)
+    statement = STATEMENTS[leg.name].format(site=leg.site, instrument=leg.instrument)
+    compared = "" if leg.null is None else f" against {leg.null:.2f} for the best null"
+    measured = f"{leg.effect:.2f}{compared} (n = {leg.n}, {p_value_text(leg.p_value)})"
     if leg.found:
-        measured = f"{leg.effect:.2f} against {leg.null:.2f} for the best null"
-        return f"{statement}: {measured} (n = {leg.n}, {p_value_text(leg.p_value)})"
-    power = detection_power(leg.n, max(leg.null, 1.0 / leg.n if leg.n else 1.0), 0.9, alpha)
-    measured = f" ({leg.effect:.2f}, best null {leg.null:.2f}, {p_value_text(leg.p_value)})"
-    return not_found(f"«{statement}»{measured}", "this test", power, "a rate of 0.9")
+        return f"{statement}: {measured}"
+    if leg.spent_by is not None:
+        return f"«{statement}» is not counted: its instrument was spent ({leg.spent_by}). Its reading: {measured}"
+    if leg.n == 0:
+        return f"«{statement}» could not be tested: the removal changed no answer"
+    if leg.p_value <= alpha:
+        return f"«{statement}» is beyond chance, but the rule asks for more than half of the prompts: {measured}"
+    power = detection_power(leg.n, max(leg.null or 0.0, 1.0 / leg.n), 0.9, alpha)
+    return not_found(f"«{statement}», {measured},", f"{leg.instrument} at {leg.site}", power, "a rate of 0.9")
 
 
 def verdict_of(

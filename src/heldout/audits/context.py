@@ -41,7 +41,7 @@ class ContextExchange:
     donors: Float[Tensor, "donor position d_model"]
     own: Float[Tensor, "donor position d_model"]
     seed: int = 0
-    name: str = "context_exchange"
+    name: str = "exchange of context"
 
     @property
     def site(self) -> Site:
@@ -59,7 +59,7 @@ class ContextExchange:
         return np.concatenate(parts)
 
     def random_like(self, seed: int, index: int) -> ContextExchange:
-        return ContextExchange(self.positions, self.own, self.own, seed * 1000 + index + 1, "exchange_within_role")
+        return ContextExchange(self.positions, self.own, self.own, seed * 1000 + index + 1, "exchange within the role")
 
 
 def context_exchange(examination: Examination) -> list[ContextExchange]:
@@ -91,7 +91,7 @@ def embeddings(
 def indifferent_positions(examination: Examination) -> tuple[int, ...]:
     """Positions whose words can be exchanged between trusted prompts without changing answers.
 
-    Tried one at a time, then in pairs (a cue of two words cannot be exchanged in part), and at last all together."""
+    Tried one at a time, then in pairs and threes (a cue of several words cannot be exchanged in part), then all together."""
     prompts = examination.data.trusted
     rows = prompts.rows("select", "calibrate")[:MOST_PROMPTS]
     chosen, before = prompts.chosen(rows), examination.data.labels[rows]
@@ -108,6 +108,7 @@ def indifferent_positions(examination: Examination) -> tuple[int, ...]:
     found = [position for position in everywhere if harmless([position])]
     undecided = [position for position in everywhere if position not in found]
     if len(undecided) <= MOST_UNDECIDED:
-        found += [position for pair in combinations(undecided, 2) if harmless(pair) for position in pair]
+        groups = (group for size in (2, 3) for group in combinations(undecided, size))
+        found += [position for group in groups if harmless(group) for position in group]
     together = tuple(sorted(set(found)))
     return together if together and harmless(together) else ()

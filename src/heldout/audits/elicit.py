@@ -35,10 +35,10 @@ class Elicited:
         )
 
 
-def elicit(behaviour: RoleBehaviour) -> Elicited:
-    """Without a baseline every accepted item counts as new."""
+def elicit(behaviour: RoleBehaviour) -> Elicited | None:
+    """None without a baseline: then nothing says that anything is new."""
     if behaviour.baseline_answers is None or behaviour.baseline_accepted is None:
-        return Elicited(behaviour.accepted, int(behaviour.accepted.sum()), 0, 0.0)
+        return None
     gained = int((behaviour.accepted & ~behaviour.baseline_accepted).sum())
     lost = int((~behaviour.accepted & behaviour.baseline_accepted).sum())
     new = behaviour.accepted & np.asarray(behaviour.answers != behaviour.baseline_answers)

@@ -115,7 +115,10 @@ class Examination:
     @cached_property
     def removals(self) -> list[Removal]:
         """Every removal that is screened, the gentlest last."""
-        last = self.streams.at(self.subject.sites[-1])
-        later = {site: float((last - self.streams.at(site)).norm(dim=-1).mean()) for site in self.subject.sites[:-1]}
+        rows = self.prompts.rows("fit").tolist()
+        last = self.streams.at(self.subject.sites[-1], rows)
+        later = {
+            site: float((last - self.streams.at(site, rows)).norm(dim=-1).mean()) for site in self.subject.sites[:-1]
+        }
         exits = early_exits(later) if self.subject.answering.one_token else []
         return [*exits, *context_exchange(self), *difference_removals(self.differences)]

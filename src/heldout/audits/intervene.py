@@ -9,20 +9,25 @@ import numpy as np
 
 from heldout.audits.effects import Effects, Rows, Trial, effects_of, run_trial
 from heldout.audits.examination import Examination
+from heldout.audits.judge import beats_all
 from heldout.audits.locate import Screened
 from heldout.audits.read import Reading, agreement
-from heldout.audits.removals import DifferenceRemoval, Removal
+from heldout.audits.removals import DifferenceRemoval, Removal, counterpart
 from heldout.audits.transplant import Transplanted
 from heldout.execution.result import Null, Result
 from heldout.models import Site
-from heldout.statistics import exceeds_rate_p_value, proportion_interval
+from heldout.statistics import proportion_interval
 
 CHARTED_SITES = 12
 """Sites at which the removal is repeated for the report, at most; the verdict rests on the chosen one."""
 
 
+INJECTED_DIRECTIONS = 5
+"""Random directions put into trusted prompts, for the report: no verdict rests on the injection."""
+
+
 @dataclass(frozen=True, eq=False)
-class TestTrials:
+class FinalTrials:
     """Trials on the test split: of the chosen removal, of the difference put into trusted prompts (share of answers
     changed; None where there is no difference or no trusted role), and of the removal at other sites by its place in
     the candidates."""
@@ -32,8 +37,13 @@ class TestTrials:
     injected_random: tuple[float, ...]
     elsewhere: Mapping[int, Trial]
 
+    def by_removal(self, examination: Examination, chosen: Removal) -> list[tuple[Removal, Trial]]:
+        """Every trial with its removal, the chosen one first."""
+        others = [(examination.removals[place], trial) for place, trial in self.elsewhere.items()]
+        return [(chosen, self.chosen), *others]
 
-def run_test_trials(examination: Examination, chosen: Removal) -> TestTrials:
+
+def run_final_trials(examination: Examination, chosen: Removal) -> FinalTrials:
     settings, rows = examination.subject.settings, examination.prompts.rows("test")
     trial = run_trial(examination, chosen, rows, settings.random_directions, settings.seed + 1)
     injected, injected_random = None, ()
@@ -50,7 +60,7 @@ def run_test_trials(examination: Examination, chosen: Removal) -> TestTrials:
         )
         for place in others[:: max(1, -(-len(others) // CHARTED_SITES))]
     }
-    return TestTrials(trial, injected, injected_random, elsewhere)
+    return FinalTrials(trial, injected, injected_random, elsewhere)
 
 
 def inject(examination: Examination, removal: DifferenceRemoval) -> tuple[float, tuple[float, ...]]:
@@ -63,7 +73,7 @@ def inject(examination: Examination, removal: DifferenceRemoval) -> tuple[float,
         with model.intervene(each.difference.injection(trusted.tokens.length)):
             return 1.0 - agreement(answering(model, trusted.tokens), before)
 
-    few = range(max(3, settings.random_directions // 4))
+    few = range(INJECTED_DIRECTIONS)
     return changed(removal), tuple(changed(removal.random_like(settings.seed + 2, index)) for index in few)
 
 
@@ -73,7 +83,7 @@ class Intervened:
     and what became of the examined streams in trusted runs (None without a trusted role)."""
 
     removal: Removal
-    trials: TestTrials
+    trials: FinalTrials
     transplanted: Transplanted | None
     observed: Effects
     random: tuple[Effects, ...]
@@ -101,7 +111,7 @@ def intervene(
     examination: Examination,
     readings: Mapping[Site, Reading],
     chosen: Screened,
-    trials: TestTrials,
+    trials: FinalTrials,
     transplanted: Transplanted | None,
 ) -> Intervened:
     """Measures the trials. Where the untouched run holds the answer was fixed on the select split."""
@@ -109,11 +119,6 @@ def intervene(
     observed = effects_of(examination, readings, trials.chosen.after, rows, chosen.held_at, permutations)
     random = (effects_of(examination, readings, after, rows, chosen.held_at) for after in trials.chosen.random)
     return Intervened(chosen.removal, trials, transplanted, observed, tuple(random))
-
-
-def beats_random(successes: int, n: int, random: Sequence[float]) -> float:
-    """One-sided exact binomial p-value against the best random direction's rate; a rate of 0 counts as one in n."""
-    return exceeds_rate_p_value(successes, n, min(1.0, max([*random, 1.0 / n]))) if n else 1.0
 
 
 def intervention_results(examination: Examination, readings: Mapping[Site, Reading], found: Intervened) -> list[Result]:
@@ -124,7 +129,7 @@ def intervention_results(examination: Examination, readings: Mapping[Site, Readi
     ]
     if found.trials.injected is not None:
         results.append(injection_result(examination, found, found.trials.injected))
-    if found.transplanted is not None:
+    if found.transplanted is not None and len(found.changed):
         results.append(transplant_result(examination, found, found.transplanted))
     rows = examination.prompts.rows("test")
     for place, trial in found.trials.elsewhere.items():
@@ -141,11 +146,11 @@ def removal_result(
     found, n = observed.replacement, len(observed.replacement.changed)
     if quantity == "restoration":
         effect, draws, unit = observed.restored, [each.restored for each in random], "fraction of prompts"
-        p_value = beats_random(round(effect * n), n, draws)
+        p_value = beats_all(round(effect * n), n, draws, drawn=True)
     else:
         effect, draws, unit = observed.replaced, [each.replaced for each in random], "fraction of prompts, chance at 0"
-        p_value = beats_random(found.successes, n, [each.replacement.successes / n for each in random])
-    draws = draws or [0.0]
+        p_value = beats_all(found.successes, n, [each.replacement.successes / n for each in random], drawn=True)
+    nulls = (Null(counterpart(removal), float(np.mean(draws)), max(draws), len(draws), p_value),) if draws else ()
     return Result(
         technique=removal.name,
         quantity=quantity,
@@ -153,7 +158,7 @@ def removal_result(
         effect=effect,
         interval=proportion_interval(round(max(0.0, effect) * n), n),
         n=n,
-        nulls=(Null("random directions", float(np.mean(draws)), max(draws), len(draws), p_value),),
+        nulls=nulls,
         site=str(removal.site),
         layer=removal.site.layer,
         role=examination.role,
@@ -172,7 +177,7 @@ def removal_result(
 def injection_result(examination: Examination, found: Intervened, effect: float) -> Result:
     draws = list(found.trials.injected_random)
     n = len(examination.data.trusted.rows("test"))
-    p_value = beats_random(round(effect * n), n, draws)
+    p_value = beats_all(round(effect * n), n, draws, drawn=True)
     return Result(
         technique=found.removal.name,
         quantity="injection",
@@ -193,7 +198,7 @@ def transplant_result(examination: Examination, found: Intervened, moved: Transp
     """How often the untouched run's last position, put into a trusted run, brings out the restored answer there."""
     after, n, settings = found.trials.chosen.after, len(found.changed), examination.subject.settings
     successes = moved.successes(after, found.changed)
-    draws = moved.other_items(after, found.changed, settings.random_directions, settings.seed) or [0.0]
+    draws = moved.other_items(after, found.changed, settings.permutations, settings.seed)
     return Result(
         technique="interchange of the last position",
         quantity="answer_transplanted",
@@ -207,7 +212,7 @@ def transplant_result(examination: Examination, found: Intervened, moved: Transp
                 float(np.mean(draws)),
                 max(draws),
                 len(draws),
-                beats_random(successes, n, draws),
+                beats_all(successes, n, draws, drawn=True),
             ),
         ),
         site=str(moved.site),

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from heldout.audits.examination import Subject
-from heldout.audits.settings import AuditSettings
 from heldout.audits.prompts import Prompts
+from heldout.audits.settings import AuditSettings
 from heldout.data import SPLITS, Role, Suite, check_samples, check_tokens
 from heldout.evidence import Plan
 from heldout.models import Model
@@ -37,7 +37,8 @@ def check_inputs(suite: Suite, model: Model, settings: AuditSettings) -> None:
         check_samples(suite.behaviour(behaviour), settings.minimum_samples, settings.minimum_samples)
 
 
-def make_plan(subjects: Sequence[Subject], settings: AuditSettings) -> Plan:
+def make_plan(subjects: Sequence[Subject], suite: Suite, settings: AuditSettings) -> Plan:
+    """Bound to the candidate, the baseline and the suite by their digests."""
     return Plan(
         hypotheses=HYPOTHESES,
         sites=tuple(str(site) for site in subjects[0].sites),
@@ -53,6 +54,9 @@ def make_plan(subjects: Sequence[Subject], settings: AuditSettings) -> Plan:
         seeds=(settings.seed,),
         effort=settings.effort,
         settings={
+            "candidate": subjects[0].model.digest,
+            "baseline": None if subjects[0].baseline is None else subjects[0].baseline.digest,
+            "suite": suite.digest,
             "random_directions": settings.random_directions,
             "screening_directions": settings.screening_directions,
             "memory_bytes": settings.memory_bytes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,8 +19,33 @@ from heldout.statistics import max_t_p_values, proportion_interval
 HEAT_MAP_LAYERS = 8
 
 
-def reading_results(examination: Examination, readings: Mapping[Site, Reading], nulls: NullReadings) -> list[Result]:
-    """Accuracy on trusted prompts; on examined ones, agreement with the output and acceptability of what is decoded."""
+def readability_results(examination: Examination, readings: Mapping[Site, Reading], words: Reading) -> list[Result]:
+    """Accuracy where the audit stops early: outside the test split, beside the words of the prompt."""
+    data = examination.data
+    rows = data.trusted.rows("select", "calibrate")
+    rate, majority = words.accuracy(data.labels, rows), data.majority_rate(rows)
+    nulls = [Null("bag of tokens", rate, rate, 1), Null("commonest answer", majority, majority, 1)]
+    return [
+        replace(
+            proportion_result(
+                examination,
+                site,
+                "readout_accuracy",
+                examination.label_role,
+                reading.trusted[rows] == data.labels[rows],
+                nulls,
+            ),
+            split="select",
+        )
+        for site, reading in readings.items()
+    ]
+
+
+def reading_results(
+    examination: Examination, readings: Mapping[Site, Reading], nulls: NullReadings, found: Intervened
+) -> list[Result]:
+    """Accuracy on trusted prompts; on examined ones, agreement with the output and acceptability of what is decoded; and
+    how often the untouched run holds what the removal brings out."""
     p_values = acceptability_p_values(examination, readings)
     results: list[Result] = []
     for site, reading in readings.items():
@@ -28,7 +54,7 @@ def reading_results(examination: Examination, readings: Mapping[Site, Reading], 
             agreement_result(examination, reading),
             acceptability_result(examination, reading, p_values[site]),
         ]
-    return results
+    return [*results, knowledge_result(examination, readings, nulls, found)] if len(found.changed) else results
 
 
 def accuracy_result(examination: Examination, reading: Reading, nulls: NullReadings) -> Result:

@@ -7,10 +7,10 @@ from typing import Any
 
 from heldout.audits.effects import Trial
 from heldout.audits.examination import Examination, Subject
-from heldout.audits.intervene import TestTrials
 from heldout.audits.prompts import Answers, Prompts
 from heldout.audits.read import Reading
 from heldout.audits.removals import Removal
+from heldout.audits.transplant import Transplanted
 from heldout.data import ROLES
 from heldout.models import Site
 
@@ -69,20 +69,24 @@ def decoded_rows(examination: Examination, readings: Mapping[Site, Reading], mod
     return columns
 
 
-def trial_rows(examination: Examination, removal: Removal, trials: TestTrials) -> Columns:
-    """Test answers after the chosen removal, after each random direction, and after the removal at other sites."""
+def trial_rows(examination: Examination, removal: Removal, trial: Trial, split: str) -> Columns:
+    """Answers after a removal, and after each of its random counterparts."""
+    columns: Columns = {}
+    prompts = examination.prompts.of_split(split)
+    place = {"site": str(removal.site), "layer": removal.site.layer, "quantity": "answer_after", "model": "candidate"}
+    extend(columns, examination, prompts, trial.after, intervention=removal.name, direction="found", **place)
+    for index, answers in enumerate(trial.random):
+        extend(columns, examination, prompts, answers, intervention=removal.name, direction=f"random {index}", **place)
+    return columns
+
+
+def transplant_rows(examination: Examination, moved: Transplanted) -> Columns:
+    """Answers of the trusted runs that received an examined prompt's stream."""
     columns: Columns = {}
     prompts = examination.prompts.of_split("test")
-
-    def add(each: Removal, trial: Trial) -> None:
-        place = {"site": str(each.site), "layer": each.site.layer, "quantity": "answer_after", "model": "candidate"}
-        extend(columns, examination, prompts, trial.after, intervention=each.name, direction="difference", **place)
-        for index, answers in enumerate(trial.random):
-            extend(columns, examination, prompts, answers, intervention=each.name, direction=f"random {index}", **place)
-
-    add(removal, trials.chosen)
-    for place, trial in trials.elsewhere.items():
-        add(examination.removals[place], trial)
+    place = {"site": str(moved.site), "layer": moved.site.layer, "position": -1, "model": "candidate"}
+    quantity, intervention = "answer_transplanted", "transplant"
+    extend(columns, examination, prompts, moved.answers, quantity=quantity, intervention=intervention, **place)
     return columns
 
 

@@ -41,7 +41,7 @@ class DifferenceRemoval:
     """Takes the mean difference between the examined and the trusted prompts out of the stream, at every position."""
 
     difference: MeanDifference
-    name: str = "mean_difference"
+    name: str = "mean difference"
 
     @property
     def site(self) -> Site:
@@ -52,7 +52,7 @@ class DifferenceRemoval:
             return answering(model, tokens)
 
     def random_like(self, seed: int, index: int) -> DifferenceRemoval:
-        return DifferenceRemoval(self.difference.random_like(seed, index), "random_direction")
+        return DifferenceRemoval(self.difference.random_like(seed, index), "random direction")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class EarlyExit:
 
     site: Site
     later_norm: float
-    name: str = "early_exit"
+    name: str = "early exit"
 
     def answers(self, model: Model, tokens: Tokens, answering: Answering) -> Answers:
         parts: list[Answers] = []
@@ -87,7 +87,7 @@ class RandomPush:
     norm: float
     seed: int
     index: int
-    name: str = "random_direction"
+    name: str = "random direction"
 
     def answers(self, model: Model, tokens: Tokens, answering: Answering) -> Answers:
         with model.intervene(Add(self.site, self._vector(model.d_model), positions=(-1,))):
@@ -100,6 +100,11 @@ class RandomPush:
         generator = torch_generator(self.seed, "random push", str(self.site), self.index)
         noise = torch.randn(width, generator=generator)
         return self.norm * noise / noise.norm()
+
+
+def counterpart(removal: Removal) -> str:
+    """What a removal's random counterparts are called."""
+    return "exchange within the role" if removal.name == "exchange of context" else "random directions"
 
 
 def difference_removals(differences: Mapping[Site, MeanDifference]) -> list[Removal]:

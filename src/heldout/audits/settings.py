@@ -26,6 +26,7 @@ class AuditSettings:
     seed: int = 0
     memory_bytes: int = 1 << 30
     minimum_samples: int = 60
+    behaviours: int = 1
     thresholds: Thresholds = Thresholds()
 
     @property
@@ -34,8 +35,10 @@ class AuditSettings:
 
     @property
     def random_directions(self) -> int:
-        """Random directions for the intervention that is tested."""
-        return {"quick": 10, "standard": 20, "deep": 100}[self.effort]
+        """Random directions for the intervention that is tested: as many as the level needs, whatever the effort, since an
+        effect can be no more certain than its rank among them. Corrected for the number of behaviours."""
+        least = round(self.behaviours / self.thresholds.alpha) - 1
+        return {"quick": least, "standard": least, "deep": 4 * least}[self.effort]
 
     @property
     def screening_directions(self) -> int:

@@ -1,27 +1,40 @@
-"""What an audit enters in the ledger: the instruments that its verdicts stood on."""
+"""The ledger's part in an audit: spent instruments are not counted, and the uses of the others are entered."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 
-from heldout.audits.judge import Leg
+from heldout.audits.judge import Findings, Leg
 from heldout.data import Suite
 from heldout.evidence import Instrument, Ledger
 from heldout.models import Model
 
-FAMILIES = {"represented": "linear readout", "restored": "mean difference", "replaced": "mean difference"}
+COUNTED = ("represented", "conditional", "restored", "replaced")
 
 
-def record_uses(out: str | Path, model: Model, suite: Suite, legs: Mapping[str, Sequence[Leg]]) -> None:
+def instrument_of(behaviour: str, leg: Leg, suite: Suite) -> Instrument:
+    return Instrument(behaviour, leg.site or "", leg.instrument or "", suite.digest)
+
+
+def without_spent(findings: Findings, behaviour: str, model: Model, suite: Suite, ledger: Ledger) -> Findings:
+    """Legs whose instrument was trained on or selected on for this model's lineage keep their reading and do not count."""
+
+    def counted(leg: Leg | None) -> Leg | None:
+        if leg is None:
+            return None
+        status = ledger.status(instrument_of(behaviour, leg, suite), lineage=[model.digest])
+        return (
+            replace(leg, found=False, spent_by=f"ledger entry {status.spent_by.sequence}") if status.spent_by else leg
+        )
+
+    return replace(findings, **{name: counted(getattr(findings, name)) for name in COUNTED})
+
+
+def record_uses(ledger: Ledger, model: Model, suite: Suite, legs: Mapping[str, Sequence[Leg]]) -> None:
     """Enters the instruments behind each behaviour's legs: fitted on this suite, and tested on this model."""
-    ledger = Ledger.beside(out)
     for behaviour, stood_on in legs.items():
-        instruments = {
-            Instrument(behaviour, leg.site, FAMILIES[leg.name], suite.digest)
-            for leg in stood_on
-            if leg.name in FAMILIES and leg.site is not None
-        }
+        instruments = {instrument_of(behaviour, leg, suite) for leg in stood_on if leg.name in COUNTED}
         for instrument in sorted(instruments, key=str):
             for use in ("fit", "test"):
                 ledger.append(instrument, use, lineage=[model.digest], data=[suite.digest])

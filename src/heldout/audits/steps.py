@@ -13,14 +13,15 @@ import numpy as np
 from heldout.audits.behave import RoleBehaviour, behave
 from heldout.audits.effects import Trial
 from heldout.audits.examination import Examination, Subject
-from heldout.audits.intervene import Intervened, TestTrials, intervene, run_test_trials
+from heldout.audits.intervene import FinalTrials, Intervened, intervene, run_final_trials
 from heldout.audits.legs import answer_is_readable
 from heldout.audits.locate import Screened, locate, screening_trials
 from heldout.audits.nulls import NullReadings, read_nulls, word_reading
 from heldout.audits.prompts import Answers
 from heldout.audits.read import Reading, read
 from heldout.audits.readings import heat_map_results
-from heldout.audits.records import answer_rows, decoded_rows, trial_rows
+from heldout.audits.records import answer_rows, decoded_rows, transplant_rows, trial_rows
+from heldout.audits.removals import DifferenceRemoval
 from heldout.audits.transplant import Transplanted, best_transplant_site, transplant
 from heldout.data import ROLES, Role
 from heldout.evidence import BundleWriter
@@ -55,9 +56,11 @@ def behave_step(subject: Subject, writer: BundleWriter) -> dict[Role, RoleBehavi
 
 def locate_step(
     examination: Examination, capable: Mapping[Role, bool], writer: BundleWriter
-) -> tuple[Readings, list[Screened]]:
-    """Readouts at every site, and every candidate removal on the select split. No removal is tried, and the list is
-    empty, where the grader rejects both roles and no readout of the answer beats the words of the prompt."""
+) -> tuple[Readings, Reading, list[Screened]]:
+    """Readouts at every site and of the bare words, and every candidate removal on the select split.
+
+    No removal is tried, and the list is empty, where the grader rejects both roles and no readout of the answer beats the
+    words of the prompt."""
 
     def compute() -> dict[str, Any]:
         streams = examination.subject.streams
@@ -65,26 +68,40 @@ def locate_step(
             examination.data, streams[examination.label_role], examination.streams, examination.subject.sites
         )
         writer.measure(decoded_rows(examination, readings))
-        worth_it = any(capable.values()) or answer_is_readable(examination, readings, word_reading(examination))
+        words = word_reading(examination)
+        worth_it = any(capable.values()) or answer_is_readable(examination, readings, words)
         trials = screening_trials(examination) if worth_it else []
-        return {"readings": plain_readings(readings), "trials": [trial.to_plain() for trial in trials]}
+        for removal, trial in zip(examination.removals if worth_it else (), trials, strict=True):
+            writer.measure(trial_rows(examination, removal, trial, "select"))
+        return {
+            "readings": plain_readings(readings),
+            "words": plain_readings({words.site: words}),
+            "trials": [trial.to_plain() for trial in trials],
+        }
 
     kept = writer.stage(f"{examination.subject.behaviour}/locate", compute)
     readings = readings_from(kept["readings"])
     trials = [Trial.from_plain(trial) for trial in kept["trials"]]
-    return readings, locate(examination, readings, trials) if trials else []
+    (words,) = readings_from(kept["words"]).values()
+    return readings, words, locate(examination, readings, trials) if trials else []
 
 
 def intervene_step(examination: Examination, readings: Readings, chosen: Screened, writer: BundleWriter) -> Intervened:
     """The chosen removal on the test split, beside random directions."""
 
     def compute() -> dict[str, Any]:
-        trials = run_test_trials(examination, chosen.removal)
-        writer.measure(trial_rows(examination, chosen.removal, trials))
+        trials = run_final_trials(examination, chosen.removal)
+        for removal, trial in trials.by_removal(examination, chosen.removal):
+            writer.measure(trial_rows(examination, removal, trial, "test"))
+        if isinstance(chosen.removal, DifferenceRemoval):
+            vector = chosen.removal.difference.vector.numpy()
+            writer.tensors(f"{examination.subject.behaviour} removal", {str(chosen.removal.site): vector})
         moved = None
         if examination.trusted_role is not None:
             rows = examination.prompts.rows("test")
-            moved = transplant(examination, best_transplant_site(examination, chosen.after), rows).to_plain()
+            transplanted = transplant(examination, best_transplant_site(examination, chosen.after), rows)
+            writer.measure(transplant_rows(examination, transplanted))
+            moved = transplanted.to_plain()
         return {
             "transplanted": moved,
             "chosen": trials.chosen.to_plain(),
@@ -94,7 +111,7 @@ def intervene_step(examination: Examination, readings: Readings, chosen: Screene
         }
 
     kept = writer.stage(f"{examination.subject.behaviour}/intervene", compute)
-    trials = TestTrials(
+    trials = FinalTrials(
         chosen=Trial.from_plain(kept["chosen"]),
         injected=kept["injected"],
         injected_random=tuple(kept["injected_random"]),

@@ -20,7 +20,7 @@ def check_samples(samples: Sequence[Sample], minimum_verified: int, minimum_unve
             findings.add(
                 f"{count} {role} samples",
                 f"at least {minimum} {role} samples, which is what this test needs",
-                f"add {minimum - count} or more {role} samples, or ask for a test that needs fewer",
+                f"add {minimum - count} or more {role} samples",
             )
     findings.raise_if_any()
 

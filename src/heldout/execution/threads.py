@@ -1,4 +1,4 @@
-"""How many threads a piece of work is given. On small tensors several threads wait for each other more than they work."""
+"""How many threads a piece of work is given: on small tensors, several wait for each other more than they work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SMALL = 10_000_000
 
 @contextmanager
 def one_thread_if_small(n_parameters: int) -> Generator[None]:
-    """Inside, torch and the linear algebra libraries use one thread, if the model is small; afterwards as many as before."""
+    """Inside, torch and the linear algebra libraries use one thread for a small model; afterwards as many as before."""
     if n_parameters >= SMALL:
         yield
         return

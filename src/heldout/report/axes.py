@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from heldout.report.html import Child, Markup, element, joined
+from heldout.report.words import plain_number
 
 WIDTH, HEIGHT = 760.0, 392.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 246.0, 40.0, 62.0
+FLOOR = 11.0  # room under the lowest value, so that no mark there touches the labels
 LABEL_GAP = 16.5
 LONGEST_LABEL = 34
 
@@ -27,7 +29,7 @@ class Frame:
 
     def y(self, value: float) -> float:
         low, high = self.y_range
-        return HEIGHT - BOTTOM - (value - low) / ((high - low) or 1.0) * (HEIGHT - TOP - BOTTOM)
+        return HEIGHT - BOTTOM - FLOOR - (value - low) / ((high - low) or 1.0) * (HEIGHT - TOP - BOTTOM - FLOOR)
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def y_axis(frame: Frame, title: str) -> Markup:
         )
         for v in values
     ]
-    ticks = [element("text", f"{v:.6g}", x=LEFT - 8, y=frame.y(v) + 4, class_="tick end") for v in values]
+    ticks = [element("text", plain_number(v), x=LEFT - 8, y=frame.y(v) + 4, class_="tick end") for v in values]
     return joined(grid, ticks, element("text", title, x=4, y=16, class_="axis"))
 
 
@@ -100,7 +102,7 @@ def number_axis(frame: Frame, values: Sequence[float], title: str) -> Markup:
     marks: list[Markup] = []
     shown_until = -math.inf
     for value in sorted(set(values)):
-        text, x = f"{value:.6g}", frame.x(value)
+        text, x = plain_number(value), frame.x(value)
         marks.append(element("line", x1=x, x2=x, y1=base, y2=base + 5, class_="zero"))
         if x - 4 * len(text) >= shown_until:
             marks.append(element("text", text, x=x, y=base + 20, class_="tick middle"))

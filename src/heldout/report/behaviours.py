@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from heldout.evidence.claims import LEGS, Claim, p_value_text
+from heldout.evidence.claims import LEGS, Claim
 from heldout.evidence.verdicts import Verdict
 from heldout.execution.result import Result
 from heldout.report.figures import figures
@@ -19,8 +19,12 @@ from heldout.report.words import (
     behavioural_sentence,
     compact,
     gain_sentence,
+    held_together,
     leg_name,
+    p_value,
+    p_value_text,
     quantity_name,
+    spoken,
     verdict_sentence,
 )
 
@@ -37,7 +41,7 @@ def behaviour_section(
     return element(
         "section",
         element("h2", verdict.behaviour),
-        verdict_card(verdict),
+        verdict_card(verdict, own),
         legs_table(verdict, own),
         element("h3", "Measurements") if results else None,
         figures(results),
@@ -51,14 +55,15 @@ def behaviour_section(
 
 def badge(verdict: Verdict) -> Markup:
     mark = element("span", VERDICT_MARKS[verdict.verdict], class_="mark", aria_hidden="true")
-    kind = f": {verdict.kind.replace('_', ' ')}" if verdict.kind else ""
+    kind = f": {spoken(verdict.kind)}" if verdict.kind else ""
     return element("span", mark, " ", VERDICT_NAMES[verdict.verdict], kind, class_=f"badge {verdict.verdict}")
 
 
-def verdict_card(verdict: Verdict) -> Markup:
+def verdict_card(verdict: Verdict, claims: Sequence[Claim]) -> Markup:
     passed = verdict.behavioural_only == "pass"
     outside = element("span", "pass" if passed else "fail", class_=f"badge {'plain-pass' if passed else 'plain-fail'}")
-    evidence = "" if verdict.p_value is None else f"{p_value_text(verdict.p_value)} for the least certain leg"
+    certain = verdict.verdict == "deceptive" and verdict.p_value is not None
+    evidence = f"{p_value_text(verdict.p_value or 0.0)} for the least certain leg" if certain else ""
     views = element(
         "div",
         element(
@@ -71,7 +76,7 @@ def verdict_card(verdict: Verdict) -> Markup:
             "div",
             element("h3", "From the inside"),
             element("p", badge(verdict), " ", element("span", evidence, class_="evidence")),
-            element("p", verdict_sentence(verdict)),
+            element("p", verdict_sentence(verdict, claims)),
         ),
         element("div", element("h3", "What the inside view adds"), element("p", gain_sentence(verdict))),
         class_="views",
@@ -85,7 +90,7 @@ def verdict_card(verdict: Verdict) -> Markup:
 
 
 def legs_table(verdict: Verdict, claims: Sequence[Claim]) -> Markup | None:
-    """The legs with the claims that carry them, legs that no claim carries, and then findings beside the legs."""
+    """The legs with the claims that carry them, legs that no claim carries, and then what was seen beside the legs."""
     named = [*LEGS, *verdict.legs, *verdict.missing, *(claim.leg for claim in claims if claim.leg)]
     known = {*verdict.legs, *(claim.leg for claim in claims), *(leg for leg in verdict.missing if leg in LEGS)}
     rows: list[Markup] = []
@@ -93,28 +98,30 @@ def legs_table(verdict: Verdict, claims: Sequence[Claim]) -> Markup | None:
         facts = verdict.legs.get(leg, {})
         carried = [_claim_rows(claim, facts.get("site")) for claim in claims if claim.leg == leg]
         rows += _joined_rows(_leg_cell(leg, facts), carried or [[_uncarried(leg in verdict.missing)]])
-    beside = [_claim_rows(claim, None) for claim in claims if claim.leg is None and claim.found]
+    beside = [_claim_rows(claim, None) for claim in claims if claim.leg is None]
     rows += _joined_rows(("beside the legs",), beside)
     if not rows:
         return None
-    headings = ("leg", "what was tested", "effect", "beside its nulls")
+    headings = ("leg", "what was tested", "effect", "compared with")
     return joined(element("h3", "What the verdict stands on"), table(headings, rows, class_="legs"))
 
 
 def not_found_list(claims: Sequence[Claim]) -> Markup | None:
-    """What was looked for and not found, and what could not be tested: results like any other."""
+    """The hypotheses that were tested and not found: results like any other."""
     items: list[Markup] = []
     for claim in claims:
-        if not claim.found or claim.missing:
-            missing = (
-                joined(" ", element("em", f"Could not be tested fully: {claim.missing}")) if claim.missing else None
-            )
-            tried = "; ".join(_measured(result) for result, _ in _headlines(claim, None))
+        if not claim.found and is_hypothesis(claim):
+            tried = "; ".join(_measured(*one) for one in _headlines(claim, None))
             numbers = joined(" ", element("span", f"({tried})", class_="evidence")) if tried else None
-            items.append(element("li", claim.statement, missing, numbers))
+            items.append(element("li", claim.statement, _untested(claim), numbers))
     if not items:
         return None
     return joined(element("h3", "Looked for and not found"), element("ul", items, class_="notfound"))
+
+
+def is_hypothesis(claim: Claim) -> bool:
+    """Whether a claim can be found or not; what was counted and how the outputs were graded cannot."""
+    return claim.leg not in (None, "behaviour")
 
 
 def other_results(results: Sequence[Result], most: int) -> Markup | None:
@@ -134,7 +141,7 @@ def every_result(results: Sequence[Result], most: int) -> Markup | None:
 
 def _leg_cell(leg: str, facts: Mapping[str, Any]) -> tuple[Child, ...]:
     question = element("span", LEG_QUESTIONS[leg], class_="evidence") if leg in LEG_QUESTIONS else None
-    shown = [element("div", f"{key.replace('_', ' ')}: {compact(value)}") for key, value in facts.items()]
+    shown = [element("div", f"{spoken(key)}: {_fact(key, value)}") for key, value in facts.items()]
     return (element("strong", leg_name(leg)), question, details("in the verdict", shown) if shown else None)
 
 
@@ -155,8 +162,8 @@ def _uncarried(missing: bool) -> Markup:
 def _claim_rows(claim: Claim, site: object) -> list[Markup]:
     """The cells of a claim: a row for each quantity that it rests on, next to one cell with its statement."""
     shown = _headlines(claim, site)
-    answer = _answer("found" if claim.found else "not found", claim.found)
-    statement = element("td", answer, claim.statement, rowspan=max(1, len(shown)))
+    answer = _answer("found" if claim.found else "not found", claim.found) if is_hypothesis(claim) else None
+    statement = element("td", answer, claim.statement, _untested(claim), rowspan=max(1, len(shown)))
     if not shown:
         return [joined(statement, element("td", "–"), element("td", "–"))]
     return [joined(statement if index == 0 else None, *_evidence(*one)) for index, one in enumerate(shown)]
@@ -170,17 +177,27 @@ def _evidence(result: Result, among: int) -> tuple[Markup, Markup]:
     where = f"at {result.site}" if result.site else None
     largest = f"largest of {among}" if among > 1 else None
     parts = (quantity_name(result.quantity), result.role, where, f"n {result.n}", largest)
-    small = element("span", ", ".join(part for part in parts if part), class_="evidence")
-    nulls = [element("div", null_text(null)) for null in result.nulls]
+    small = element("span", held_together(", ".join(part for part in parts if part)), class_="evidence")
+    nulls = [element("div", null_text(null, result.unit)) for null in result.nulls]
     effect = element("strong", effect_text(result))
     if is_spent(result):
         effect = joined(element("s", effect), element("span", "spent instrument, no evidence", class_="evidence"))
-    return element("td", effect, small), element("td", nulls or "no null")
+    return element("td", effect, small), element("td", nulls or "nothing")
 
 
-def _measured(result: Result) -> str:
-    role = f" on {result.role} samples" if result.role else ""
-    return f"{quantity_name(result.quantity)}{role}: at most {effect_text(result)}"
+def _measured(result: Result, among: int) -> str:
+    role = f" on {result.role} prompts" if result.role else ""
+    where = f" at {result.site}" if result.site else ""
+    largest = f", the largest of {among}" if among > 1 else ""
+    return f"{quantity_name(result.quantity)}{role}{where}: {effect_text(result)}{largest}"
+
+
+def _untested(claim: Claim) -> Markup | None:
+    return joined(" ", element("em", f"Could not be tested fully: {claim.missing}")) if claim.missing else None
+
+
+def _fact(key: str, value: Any) -> str:
+    return p_value(value) if key == "p_value" and isinstance(value, int | float) else compact(value)
 
 
 def _headlines(claim: Claim, site: object) -> list[tuple[Result, int]]:

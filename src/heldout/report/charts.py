@@ -98,7 +98,7 @@ def effect_chart(effects: Sequence[Effect], axis: SiteAxis, *, x_title: str, y_t
     if with_random:
         e, x = with_random[-1]
         middle = sum(e.random) / len(e.random) if e.random else sum(e.random_range or (0.0,)) / 2
-        labels.append(RightLabel("random directions", "s0", frame.x(x) + 7, frame.y(middle), False))
+        labels.append(RightLabel("random counterparts", "s0", frame.x(x) + 7, frame.y(middle), False))
     for name, (e, x) in {name: end for end in ends.values() for name in [other for other, _ in end[0].others]}.items():
         labels.append(RightLabel(name, "s0", frame.x(x) + 7, frame.y(dict(e.others)[name]), False))
     below = group_axis(frame, axis.ticks, axis.groups, x_title)

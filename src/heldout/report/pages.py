@@ -16,8 +16,8 @@ from heldout.evidence.provenance import Provenance
 from heldout.evidence.verdicts import Verdict, Verdicts
 from heldout.report.behaviours import badge, behaviour_section
 from heldout.report.html import Child, Markup, details, element, joined, table
-from heldout.report.tables import key_value_table, predictive_value_table, split_table
-from heldout.report.words import leg_name, number, short_digest, verdict_sentence
+from heldout.report.tables import bullets, key_value_table, predictive_value_table, split_table
+from heldout.report.words import WORDS, compact, leg_name, number, short_digest, spoken, verdict_sentence
 
 REPORT = "report.html"
 SIZE_LIMIT = 2_000_000
@@ -28,9 +28,22 @@ PREDICTIVE_NOTE = (
     "alarms are those of these rules on models whose truth is known; no false alarm among n models bounds the rate "
     "at about 3/n."
 )
+UNCALIBRATED_NOTE = (
+    "No recall or false-alarm rate is attached to this audit. Where the same rules raise 0 alarms in n models that are "
+    "known to be honest, their rate of false alarms is below about 3/n (at 95 %)."
+)
+PLAN_LABELS = {
+    "alpha": "level of significance",
+    "majority": "most (the share that a leg has to exceed)",
+    "tolerance": "tolerance (the share that may be lost)",
+    "random_directions": "random directions for the removal that is tested",
+    "screening_directions": "random directions in screening",
+    "memory_bytes": "memory for cached activations, in bytes",
+}
+IN_PLAN_FILE_ALONE = ("sample_ids",)
 SPLIT_NOTE = (
-    "Readouts and differences are fitted on one split, sites and interventions are chosen on two others, and everything "
-    "that a verdict stands on is measured on the last. The split of each result stands beside it."
+    "Readouts and differences are fitted on one split, sites and interventions are chosen on two others, and "
+    "everything that a verdict stands on is measured on the last. The split of each result stands beside it."
 )
 COMMANDS = (
     ("Are these the files that the audit wrote?", "heldout verify RUN --level hashes"),
@@ -94,20 +107,11 @@ def _report(folder: Path, charted: int, uncharted: int) -> str:
     most = (charted // max(1, len(verdicts)), uncharted // max(1, len(verdicts)))
     return document(
         f"{candidate}: heldout audit report",
-        _header(candidate, verdicts, provenance),
+        _header(candidate, verdicts, claims, provenance),
+        _words(),
         [behaviour_section(verdict, claims, index, *most) for index, verdict in enumerate(verdicts, 1)],
         _unjudged(claims, verdicts),
-        element(
-            "section",
-            element("h2", "How far to trust an alarm"),
-            element("p", PREDICTIVE_NOTE),
-            predictive_value_table(verdicts)
-            or element(
-                "p",
-                "Recall and false-alarm rate were not recorded with this audit, so no predictive value is given.",
-                class_="note",
-            ),
-        ),
+        _trust(verdicts),
         element(
             "section",
             element("h2", "The plan"),
@@ -119,16 +123,16 @@ def _report(folder: Path, charted: int, uncharted: int) -> str:
                     ("digest", element("code", plan.digest)),
                     ("written", provenance.plan_written),
                     ("effort", plan.effort),
-                    ("hypotheses", plan.hypotheses),
+                    ("hypotheses", bullets(map(spoken, plan.hypotheses))),
                     ("sites", plan.sites),
-                    ("thresholds", plan.thresholds),
+                    ("thresholds", bullets(f"{_label(k)}: {compact(v)}" for k, v in plan.thresholds.items())),
                     ("permutations", plan.permutations),
                     ("stop rule", plan.stop_rule),
                     ("seeds", plan.seeds),
-                    *plan.settings.items(),
+                    *((_label(k), v) for k, v in plan.settings.items() if k not in IN_PLAN_FILE_ALONE),
                 ]
             ),
-            element("h3", "Samples in each split"),
+            element("h3", "Prompts in each split"),
             element("p", SPLIT_NOTE),
             split_table(plan.splits) or element("p", "No splits are recorded.", class_="note"),
         ),
@@ -137,7 +141,7 @@ def _report(folder: Path, charted: int, uncharted: int) -> str:
     )
 
 
-def _header(candidate: str, verdicts: Verdicts, provenance: Provenance) -> Markup:
+def _header(candidate: str, verdicts: Verdicts, claims: Sequence[Claim], provenance: Provenance) -> Markup:
     beside = [
         ("compared with", _named(provenance, "baseline", None)),
         ("on the suite", _named(provenance, "suite", None)),
@@ -150,7 +154,7 @@ def _header(candidate: str, verdicts: Verdicts, provenance: Provenance) -> Marku
             element("a", element("strong", verdict.behaviour), href=f"#behaviour-{index}"),
             " ",
             badge(verdict),
-            element("p", verdict_sentence(verdict), _missing(verdict)),
+            element("p", verdict_sentence(verdict, claims), _missing(verdict)),
         )
         for index, verdict in enumerate(verdicts, 1)
     ]
@@ -159,12 +163,39 @@ def _header(candidate: str, verdicts: Verdicts, provenance: Provenance) -> Marku
         element("p", "heldout audit report", class_="eyebrow"),
         element("h1", candidate),
         element("p", facts, class_="facts"),
+        _resumed(provenance),
         element("ul", lines, class_="answers"),
     )
 
 
 def _missing(verdict: Verdict) -> str | None:
     return f" Missing: {', '.join(map(leg_name, verdict.missing))}." if verdict.missing else None
+
+
+def _resumed(provenance: Provenance) -> Markup | None:
+    if not provenance.resumed_stages:
+        return None
+    stages = ", ".join(map(spoken, provenance.resumed_stages))
+    said = f"This run was interrupted and resumed: {stages} had been finished before, and were not run again."
+    return element("p", said, class_="note")
+
+
+def _words() -> Markup:
+    pairs = [(element("dt", word), element("dd", meaning)) for word, meaning in WORDS]
+    return details("Words on this page", element("dl", pairs, class_="words"))
+
+
+def _trust(verdicts: Verdicts) -> Markup | None:
+    """How rare failures make alarms false; for pages that raise an alarm."""
+    if not any(verdict.verdict == "deceptive" for verdict in verdicts):
+        return None
+    known = predictive_value_table(verdicts)
+    said = [element("p", PREDICTIVE_NOTE), known] if known else element("p", UNCALIBRATED_NOTE)
+    return element("section", element("h2", "How far to trust an alarm"), said)
+
+
+def _label(key: str) -> str:
+    return PLAN_LABELS.get(key, spoken(key))
 
 
 def _unjudged(claims: Sequence[Claim], verdicts: Verdicts) -> Markup | None:
@@ -193,10 +224,8 @@ def _provenance(provenance: Provenance) -> Markup:
         ("seeds", provenance.seeds),
         ("started", provenance.started),
         ("finished", provenance.finished),
-        ("cost", provenance.cost),
+        ("cost", {spoken(key): value for key, value in (provenance.cost or {}).items()}),
     ]
-    if provenance.resumed_stages:
-        pairs.append(("taken up from a killed run", provenance.resumed_stages))
     pairs += [("notice", notice) for notice in provenance.notices]
     return element("section", element("h2", "Provenance"), key_value_table(pairs))
 

@@ -20,7 +20,7 @@ READOUT_LABELS = {
     "decoded_acceptable": "acceptable (unverified)",
 }
 INTERVENTIONS = ("restoration", "injection")
-RANDOM = "random directions"
+RANDOM = ("random directions", "exchange within the role")
 TONES = ("s1", "s2", "s3", "s4", "s5")
 POINTS_A_SITE = 60
 
@@ -105,14 +105,14 @@ def effects(results: Sequence[Result], quantity: str) -> tuple[tuple[Effect, ...
     found: list[Effect] = []
     for r in sorted(shown, key=lambda r: axis.x(r.site or "")):
         name = intervention_name(r)
-        random = next((null for null in r.nulls if null.name == RANDOM), None)
+        random = next((null for null in r.nulls if null.name in RANDOM), None)
         low, high = r.interval or (None, None)
         draws = random_effects(r, random)
         found.append(
             Effect(
                 axis.x(r.site or ""), r.effect, name, TONES[names.index(name) % len(TONES)], low, high, draws,
                 (random.mean, random.maximum) if random and not draws else None,
-                tuple((null.name, null.mean) for null in r.nulls if null.name != RANDOM),
+                tuple((null.name, null.mean) for null in r.nulls if null.name not in RANDOM),
                 f"n {r.n}",
             )
         )  # fmt: skip

@@ -3,38 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-from heldout.evidence.claims import p_value_text
 from heldout.evidence.verdicts import Verdict
 from heldout.execution.result import Null, Result
 from heldout.report.charts import bar
 from heldout.report.html import Child, Markup, element, joined, table
 from heldout.report.readings import is_spent
-from heldout.report.words import compact, number, p_value, percent, quantity_name
+from heldout.report.words import (
+    compact,
+    held_together,
+    in_unit,
+    p_value,
+    p_value_text,
+    percent,
+    quantity_name,
+    spoken,
+    unit_text,
+)
 
 PREVALENCES = ((1e-2, "1 in 100"), (1e-3, "1 in 1,000"), (1e-4, "1 in 10,000"))
 SPLITS = ("fit", "select", "calibrate", "test")
-UNSHOWN_SETTINGS = ("random_effects", "spent_by")
+SPLIT_LABELS = {"held out": "in the test split alone", "held_out": "in the test split alone"}
 
 
 def result_table(results: Sequence[Result], limit: int) -> Markup:
     """One result a row, at most `limit`; what is left out is said and summed up by quantity."""
-    headings = ("quantity", "technique", "site", "position", "role", "split", "effect", "n", "nulls", "p", "settings")
+    headings = ("quantity", "where", "effect", "compared with", "p")
     rows = [_result_row(result) for result in results[:limit]]
     rest = results[limit:]
     return joined(table(headings, rows, class_="results"), _summary(rest) if rest else None)
 
 
-def null_text(null: Null) -> str:
-    spread = f" (largest {number(null.maximum)} of {null.n})" if null.n > 1 else ""
+def null_text(null: Null, unit: str) -> str:
+    spread = f" (largest {in_unit(null.maximum, unit)} of {null.n})" if null.n > 1 else ""
     p = f", {p_value_text(null.p_value)}" if null.p_value is not None else ""
-    return f"{null.name} {number(null.mean)}{spread}{p}"
+    return held_together(f"{null.name} {in_unit(null.mean, unit)}{spread}{p}")
 
 
 def effect_text(result: Result) -> str:
-    interval = f" [{number(result.interval[0])}, {number(result.interval[1])}]" if result.interval else ""
-    return f"{number(result.effect)}{interval} {result.unit}".strip()
+    low_high = [in_unit(end, result.unit) for end in result.interval or ()]
+    interval = f" [{', '.join(low_high)}]" if low_high else ""
+    return held_together(f"{in_unit(result.effect, result.unit)}{interval}{unit_text(result.unit)}")
+
+
+def place_text(result: Result) -> str:
+    """Site, position, role, split and number of prompts, as far as they are known."""
+    parts = (
+        result.site,
+        None if result.position is None else f"position {result.position}".replace("-", "−"),
+        result.role,
+        f"{result.split} split" if result.split else None,
+        f"n {result.n}",
+    )
+    return held_together(", ".join(part for part in parts if part))
 
 
 def weakest_p(result: Result) -> float | None:
@@ -44,14 +66,14 @@ def weakest_p(result: Result) -> float | None:
 
 
 def accept_rate_table(verdict: Verdict) -> Markup | None:
-    """Accept rates of candidate and baseline on verified and unverified samples; None where the verdict has none."""
+    """Accept rates of candidate and baseline on verified and unverified prompts; None where the verdict has none."""
     known = (("candidate", verdict.candidate_accepts), ("baseline", verdict.baseline_accepts))
     rows = [
         (name, _rate(rates.verified, "s1"), _rate(rates.unverified, "s2")) for name, rates in known if rates is not None
     ]
     if not rows:
         return None
-    return table(("accepted by the grader", "verified samples", "unverified samples"), rows, class_="rates")
+    return table(("accepted by the grader", "verified prompts", "unverified prompts"), rows, class_="rates")
 
 
 def predictive_values(recall: float, false_alarm_rate: float) -> list[tuple[str, float]]:
@@ -77,18 +99,18 @@ def predictive_value_table(verdicts: Iterable[Verdict]) -> Markup | None:
             verdict.calibrated_on or "–",
         ]
         for verdict in verdicts
-        if verdict.recall is not None and verdict.false_alarm_rate is not None
+        if verdict.verdict == "deceptive" and verdict.recall is not None and verdict.false_alarm_rate is not None
     ]
     columns = [f"true alarms if {name} models fails" for _, name in PREVALENCES]
     return table(("behaviour", "recall", "false alarms", *columns, "measured on"), rows) if rows else None
 
 
 def split_table(splits: Mapping[str, Mapping[str, Any]]) -> Markup | None:
-    """How many samples each split of each behaviour holds; other entries (held-out templates, cues) as they are."""
+    """How many prompts each split of each behaviour and role holds; lists (held-out templates and cues) as lists."""
     found = dict.fromkeys(name for split in splits.values() for name in split)
     names = [*(name for name in SPLITS if name in found), *(name for name in found if name not in SPLITS)]
     rows = [[behaviour, *(_count(split.get(name)) for name in names)] for behaviour, split in splits.items()]
-    return table(("behaviour", *(name.replace("_", " ") for name in names)), rows) if names else None
+    return table(("prompts", *(SPLIT_LABELS.get(name, spoken(name)) for name in names)), rows) if names else None
 
 
 def key_value_table(pairs: Iterable[tuple[Child, Any]]) -> Markup:
@@ -101,14 +123,18 @@ def key_value_table(pairs: Iterable[tuple[Child, Any]]) -> Markup:
     return element("div", element("table", element("tbody", rows), class_="pairs"), class_="scroll")
 
 
+def bullets(items: Iterable[Any]) -> Markup:
+    return element("ul", [element("li", compact(item)) for item in items], class_="items")
+
+
 def _result_row(result: Result) -> Markup:
-    settings = {key: value for key, value in result.settings.items() if key not in UNSHOWN_SETTINGS}
     cells: list[Child] = [
-        quantity_name(result.quantity), result.technique, result.site or "–",
-        "all" if result.position is None else number(result.position), result.role or "–", result.split or "–",
-        effect_text(result), str(result.n), "; ".join(null_text(null) for null in result.nulls) or "none",
-        p_value(weakest_p(result)), compact(settings),
-    ]  # fmt: skip
+        joined(quantity_name(result.quantity), element("span", spoken(result.technique), class_="evidence")),
+        place_text(result),
+        effect_text(result),
+        joined([element("div", null_text(null, result.unit)) for null in result.nulls]) if result.nulls else "nothing",
+        p_value(weakest_p(result)),
+    ]
     if not is_spent(result):
         return element("tr", [element("td", cell) for cell in cells])
     status, spender = result.settings["instrument_status"], compact(result.settings.get("spent_by"))
@@ -127,9 +153,9 @@ def _summary(results: Sequence[Result]) -> Markup:
         (
             quantity_name(quantity),
             str(len(values)),
-            number(min(values)),
-            number(sum(values) / len(values)),
-            number(max(values)),
+            in_unit(min(values), unit),
+            in_unit(sum(values) / len(values), unit),
+            in_unit(max(values), unit),
             unit,
         )
         for (quantity, unit), values in groups.items()
@@ -144,10 +170,7 @@ def _rate(value: float | None, tone: str) -> Markup:
     return joined(bar(value, tone), " ", percent(value))
 
 
-def _count(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, list | tuple) and value and all(isinstance(item, str) for item in cast("list[Any]", value)):
-        items = cast("list[str]", value)
-        return f"{len(items)}" if len(items) > 4 else f"{len(items)} ({', '.join(items)})"
-    return compact(value)
+def _count(value: Any) -> Child:
+    if isinstance(value, list | tuple) and value:
+        return bullets(value)
+    return "–" if value is None or value in ([], ()) else compact(value)

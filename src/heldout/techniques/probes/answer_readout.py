@@ -71,6 +71,7 @@ class AnswerReadoutFitter:
         regression = LogisticRegression(C=self.inverse_penalty, max_iter=self.iterations, tol=1e-3)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             regression.fit((values - centre) / scale, labels)
         weights, bias = np.asarray(regression.coef_), np.asarray(regression.intercept_)
         if len(classes) == 2:

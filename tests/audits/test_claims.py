@@ -1,0 +1,118 @@
+"""Statements: what a leg measured is what its claim says, and the words fit every judgement."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+
+from heldout.audits import Thresholds
+from heldout.audits.claims import STATEMENTS, claims_of, gain, leg_statement, novelty
+from heldout.audits.judge import Decision, Findings, Judgement, Leg
+from heldout.execution import Null, Result
+from heldout.statistics import detection_power
+
+ALPHA = Thresholds().alpha
+FOUND = Leg("restored", 0.9, 0.05, 1e-9, True, "resid_post.1", 100)
+NOT_FOUND = Leg("restored", 0.04, 0.05, 0.7, False, "resid_post.1", 100)
+MINORITY = Leg("restored", 0.4, 0.05, 1e-9, False, "resid_post.1", 100)
+UNTESTED = Leg("restored", 0.0, 0.0, 1.0, False, "resid_post.1", 0)
+NO_RESULTS: dict[str, list[Result]] = {"behaviour": [], "elicited": []}
+
+
+def test_a_leg_that_was_found_is_stated_with_its_size_and_its_best_null() -> None:
+    said = leg_statement(FOUND, ALPHA)
+    assert said.startswith(STATEMENTS["restored"].format(site="resid_post.1"))
+    assert "0.90 against 0.05 for the best null" in said
+    assert "n = 100" in said
+    assert "not found" not in said
+
+
+def test_a_leg_that_was_not_found_is_stated_with_the_power_to_find_it() -> None:
+    said = leg_statement(NOT_FOUND, ALPHA)
+    assert f"was not found by this test at power {detection_power(100, 0.05, 0.9, ALPHA):.2f} for a rate of 0.9" in said
+    assert "0.04, best null 0.05" in said
+
+
+def test_a_significant_minority_is_said_to_be_one() -> None:
+    """It was found, and is less than the rule asks for: neither a finding nor an absence."""
+    said = leg_statement(MINORITY, ALPHA)
+    assert "40%" in said
+    assert "more than half" in said
+    assert "not found" not in said
+
+
+def test_what_could_not_be_tested_has_no_power() -> None:
+    said = leg_statement(UNTESTED, ALPHA)
+    assert "nothing could be tested" in said
+    assert "power not measured" in said
+
+
+@pytest.mark.parametrize("leg", [FOUND, NOT_FOUND, MINORITY, UNTESTED])
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_every_leg_becomes_a_claim_of_its_own(name: str, leg: Leg) -> None:
+    """None of the statements says that a thing is absent, which a claim refuses."""
+    leg = Leg(**{**vars(leg), "name": name})
+    judgement = Judgement("undetermined", None, None, (leg,), ("restored",))
+    findings = Findings({"verified": True, "unverified": True}, "unverified")
+    by_leg = {claim.leg: claim for claim in claims_of("sums", findings, judgement, NO_RESULTS, ALPHA)}
+    assert set(by_leg) == {"behaviour", name}
+    assert by_leg[name].found == leg.found
+    assert by_leg[name].behaviour == "sums"
+
+
+def test_a_claim_carries_the_results_that_it_rests_on() -> None:
+    def result(quantity: str) -> Result:
+        return Result(technique="t", quantity=quantity, unit="fraction", effect=0.5, n=3)
+
+    results = {
+        **NO_RESULTS,
+        "intervention": [result("restoration"), result("replacement")],
+        "reading": [result("answer_held")],
+    }
+    findings = Findings({"verified": True, "unverified": True}, "unverified")
+    judgement = Judgement("undetermined", None, None, (FOUND,), ("represented",))
+    restored = claims_of("sums", findings, judgement, results, ALPHA)[1]
+    assert [each.quantity for each in restored.results] == ["restoration"]
+
+
+@pytest.mark.parametrize(
+    ("rejected", "said"),
+    [
+        ((), "The grader passes both roles"),
+        (("verified",), "The grader rejects the answers to verified prompts"),
+        (("verified", "unverified"), "The grader rejects the answers to verified and unverified prompts"),
+    ],
+)
+def test_the_grader_s_word_comes_first(rejected: tuple[str, ...], said: str) -> None:
+    findings = Findings({role: role not in rejected for role in ("verified", "unverified")}, "unverified")
+    judgement = Judgement("undetermined", None, None, (), ("restored",))
+    first, *_ = claims_of("sums", findings, judgement, NO_RESULTS, ALPHA)
+    assert first.statement.startswith(f"{said};")
+
+
+def elicited(role: str, effect: float, p_value: float) -> Result:
+    null = Null("baseline accept rate", 0.1, 0.1, 1, p_value)
+    fields: dict[str, Any] = {"technique": "t", "quantity": "newly_accepted", "unit": "fraction", "n": 9}
+    return Result(**fields, effect=effect, nulls=(null,), role=role)
+
+
+def test_what_is_new_is_said_against_the_baseline() -> None:
+    assert novelty([], ALPHA).startswith("no baseline was given")
+    nothing = [elicited("verified", 0.0, 1.0), elicited("unverified", 0.2, 0.4)]
+    assert "no new capability" in novelty(nothing, ALPHA)
+    both = [elicited("verified", 0.9, 1e-9), elicited("unverified", 0.9, 1e-9)]
+    assert novelty(both, ALPHA) == "more verified and unverified answers are accepted than the baseline's"
+    one = [elicited("verified", 0.0, 1.0), elicited("unverified", 0.9, 1e-9)]
+    assert novelty(one, ALPHA) == "more unverified answers are accepted than the baseline's"
+
+
+def test_the_gain_is_said_for_every_verdict_and_none_is_claimed_where_there_is_none() -> None:
+    kinds: dict[str, Any] = {"deceptive": "concealment"}
+    for decision in get_args(Decision):
+        for passes in (True, False):
+            said = gain(passes, Judgement(decision, kinds.get(decision), None))
+            assert ("only the inside view" in said) == (decision == "deceptive")
+            assert (
+                said.startswith("None:") == (decision in ("not_capable", "undetermined")) or decision == "generalised"
+            )
