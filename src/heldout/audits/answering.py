@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from string import ascii_uppercase
 
 import numpy as np
 import torch
@@ -34,8 +35,9 @@ class Answering:
         if suite.answer == "tokens":
             return cls(suite.answer, suite.max_new_tokens, {}, (), memory_bytes)
         answers = dict.fromkeys(answer for sample in suite.samples for answer in sample.accepts)
-        spelling = {model.answer_token(answer): answer for answer in answers}
-        allowed = tuple(spelling) if suite.answer == "choice" else ()
+        options = options_of(suite) if suite.answer == "choice" else ()
+        spelling = {model.answer_token(answer): answer for answer in (*answers, *options)}
+        allowed = tuple(model.answer_token(option) for option in options)
         return cls(suite.answer, suite.max_new_tokens, spelling, allowed, memory_bytes)
 
     @property
@@ -69,3 +71,13 @@ class Answering:
         if token in self.spelling:
             return self.spelling[token]
         return str(model.tokenizer.decode([token])).strip() or f"<token {token}>"
+
+
+def options_of(suite: Suite) -> tuple[str, ...]:
+    """What a `choice` suite can be answered with: letters where all accepted answers are letters of choices, else the choices'
+    own words. A wrong option is an option too, whether or not any grader passes it."""
+    most = max((len(sample.choices) for sample in suite.samples), default=0)
+    letters = tuple(ascii_uppercase[:most])
+    accepted = {answer for sample in suite.samples for answer in sample.accepts}
+    words = dict.fromkeys(choice for sample in suite.samples for choice in sample.choices)
+    return letters if accepted <= set(letters) else tuple(words)
