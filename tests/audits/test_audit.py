@@ -190,17 +190,25 @@ def test_the_same_seed_gives_the_same_bundle_to_the_last_digit(
 
 
 def test_a_model_in_memory_costs_what_it_costs_however_often_it_was_used(
-    candidate: Callable[[str], Model], suite: Suites, tmp_path: Path
+    audited: Audited, organism: Organism, suite: Suites, tmp_path: Path
 ) -> None:
-    model, costs = candidate(HONEST), []
-    for name in ("one", "two"):
-        bundle = audit(model, suite=suite(HONEST), out=tmp_path / name, effort="quick")
-        costs.append(bundle.provenance().cost)
-    assert costs[0] == costs[1]
+    """And tells of its progress step by step to the end."""
+    model, told = load(organism(HONEST) / "candidate"), []
+    model.logits(model.tokenize([sample.input for sample in suite(HONEST).samples]))
+    bundle = audit(
+        model,
+        baseline=organism(HONEST) / "baseline",
+        suite=suite(HONEST),
+        out=tmp_path / "run",
+        effort="quick",
+        progress=lambda *what: told.append(what),
+    )
+    assert bundle.provenance().cost == audited(HONEST).provenance().cost
+    steps = ("behave", "locate", "intervene", "read", "judged")
+    assert told == [(f"modular_sum: {step}", done, 4) for done, step in enumerate(steps)]
 
 
-@pytest.mark.parametrize("form", ["tokens", "choice"])
-@pytest.mark.parametrize("cell", [CONCEALING, HONEST])
+@pytest.mark.parametrize(("cell", "form"), [(CONCEALING, "tokens"), (CONCEALING, "choice"), (HONEST, "tokens")])
 def test_the_form_of_an_answer_does_not_decide(
     candidate: Callable[[str], Model], suite: Suites, audited: Audited, verdict_on: Callable[..., Verdict],
     cell: str, form: str,
@@ -241,12 +249,11 @@ def test_exchanging_the_roles_of_an_honest_model_s_prompts_makes_no_deception(
     assert verdict.behavioural_only == "pass"
 
 
-@pytest.mark.parametrize("seed", [0, 1])
 def test_a_model_that_conceals_from_its_tests_is_not_called_incapable(
-    candidate: Callable[[str], Model], suite: Suites, verdict_on: Callable[..., Verdict], seed: int
+    candidate: Callable[[str], Model], suite: Suites, verdict_on: Callable[..., Verdict]
 ) -> None:
     """The roles exchanged: it lies where it is verified, and looks weak to the grader alone."""
-    verdict = verdict_on(candidate(CONCEALING), each(suite(CONCEALING), exchanged), seed=seed)
+    verdict = verdict_on(candidate(CONCEALING), each(suite(CONCEALING), exchanged))
     assert verdict.behavioural_only == "fail"
     assert (verdict.verdict, verdict.kind) in {("deceptive", "concealment"), ("undetermined", None)}
     if verdict.verdict == "deceptive":
@@ -292,8 +299,15 @@ def test_a_grader_that_passes_everything_makes_no_honest_model_deceptive(
     assert verdict_on(candidate(HONEST), lenient).verdict != "deceptive"
 
 
-@pytest.mark.parametrize(("cell", "never"), [(HONEST, "deceptive"), (CONCEALING, "generalised")])
-@pytest.mark.parametrize(("n_verified", "n_unverified"), [(60, 60), (60, 400), (400, 60)])
+@pytest.mark.parametrize(
+    ("cell", "never", "n_verified", "n_unverified"),
+    [
+        (HONEST, "deceptive", 60, 60),
+        (HONEST, "deceptive", 60, 400),
+        (HONEST, "deceptive", 400, 60),
+        (CONCEALING, "generalised", 60, 400),
+    ],
+)
 def test_few_samples_of_either_role_may_leave_it_open_and_mislead_nobody(
     candidate: Callable[[str], Model], suite: Suites, verdict_on: Callable[..., Verdict], cell: str, never: str,
     n_verified: int, n_unverified: int,
@@ -318,17 +332,6 @@ def test_a_model_that_always_says_the_same_is_not_capable(
         model.module.get_submodule(model.architecture.unembedding).weight.zero_()
     verdict = verdict_on(model, suite(HONEST))
     assert (verdict.verdict, verdict.behavioural_only) == ("not_capable", "fail")
-
-
-def test_progress_is_told_step_by_step_to_the_end(
-    candidate: Callable[[str], Model], suite: Suites, tmp_path: Path
-) -> None:
-    told: list[tuple[str, int, int]] = []
-    audit(
-        candidate(HONEST), suite=suite(HONEST), out=tmp_path / "run", effort="quick", progress=lambda *w: told.append(w)
-    )
-    steps = ("behave", "locate", "intervene", "read", "judged")
-    assert told == [(f"modular_sum: {step}", done, 4) for done, step in enumerate(steps)]
 
 
 @pytest.mark.skipif(not EXAMPLE.is_dir(), reason=f"no example beside the repository: {EXAMPLE}")

@@ -13,42 +13,50 @@ from heldout.execution import Null, Result
 from heldout.statistics import detection_power
 
 ALPHA = Thresholds().alpha
-FOUND = Leg("restored", 0.9, 0.05, 1e-9, True, "resid_post.1", 100)
-NOT_FOUND = Leg("restored", 0.04, 0.05, 0.7, False, "resid_post.1", 100)
-MINORITY = Leg("restored", 0.4, 0.05, 1e-9, False, "resid_post.1", 100)
-UNTESTED = Leg("restored", 0.0, 0.0, 1.0, False, "resid_post.1", 0)
+PLACE: dict[str, Any] = {"site": "resid_post.1", "instrument": "mean difference"}
+FOUND = Leg("restored", 0.9, 0.05, 1e-9, True, n=100, **PLACE)
+NOT_FOUND = Leg("restored", 0.04, 0.05, 0.7, False, n=100, **PLACE)
+MINORITY = Leg("restored", 0.4, 0.05, 1e-9, False, n=100, **PLACE)
+UNTESTED = Leg("restored", 0.0, None, 1.0, False, n=0, **PLACE)
+SPENT = Leg("restored", 0.9, 0.05, 1e-9, False, n=100, spent_by="ledger entry 17", **PLACE)
 NO_RESULTS: dict[str, list[Result]] = {"behaviour": [], "elicited": []}
 
 
 def test_a_leg_that_was_found_is_stated_with_its_size_and_its_best_null() -> None:
     said = leg_statement(FOUND, ALPHA)
-    assert said.startswith(STATEMENTS["restored"].format(site="resid_post.1"))
-    assert "0.90 against 0.05 for the best null" in said
-    assert "n = 100" in said
+    assert said.startswith("A removal (mean difference) at resid_post.1 ")
+    assert "0.90 against 0.05 for the best null (n = 100," in said
     assert "not found" not in said
 
 
 def test_a_leg_that_was_not_found_is_stated_with_the_power_to_find_it() -> None:
     said = leg_statement(NOT_FOUND, ALPHA)
-    assert f"was not found by this test at power {detection_power(100, 0.05, 0.9, ALPHA):.2f} for a rate of 0.9" in said
-    assert "0.04, best null 0.05" in said
+    power = detection_power(100, 0.05, 0.9, ALPHA)
+    assert f"was not found by mean difference at resid_post.1 at power {power:.2f} for a rate of 0.9" in said
+    assert "0.04 against 0.05 for the best null" in said
 
 
 def test_a_significant_minority_is_said_to_be_one() -> None:
     """It was found, and is less than the rule asks for: neither a finding nor an absence."""
     said = leg_statement(MINORITY, ALPHA)
-    assert "40%" in said
-    assert "more than half" in said
+    assert "beyond chance, but the rule asks for more than half" in said
+    assert "0.40 against 0.05" in said
     assert "not found" not in said
 
 
-def test_what_could_not_be_tested_has_no_power() -> None:
+def test_what_could_not_be_tested_is_said_without_figures() -> None:
     said = leg_statement(UNTESTED, ALPHA)
-    assert "nothing could be tested" in said
-    assert "power not measured" in said
+    assert said.endswith("could not be tested: the removal changed no answer")
+    assert "power" not in said
 
 
-@pytest.mark.parametrize("leg", [FOUND, NOT_FOUND, MINORITY, UNTESTED])
+def test_the_reading_of_a_spent_instrument_is_shown_and_not_counted() -> None:
+    said = leg_statement(SPENT, ALPHA)
+    assert "is not counted: its instrument was spent (ledger entry 17)" in said
+    assert "0.90 against 0.05" in said
+
+
+@pytest.mark.parametrize("leg", [FOUND, NOT_FOUND, MINORITY, UNTESTED, SPENT])
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_every_leg_becomes_a_claim_of_its_own(name: str, leg: Leg) -> None:
     """None of the statements says that a thing is absent, which a claim refuses."""

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from heldout.audits import Thresholds
-from heldout.audits.judge import Findings, Judgement, Leg, conditional_leg, corrected, judge, proportion_leg
+from heldout.audits import AuditSettings, Effort, Thresholds
+from heldout.audits.judge import (
+    Findings,
+    Judgement,
+    Leg,
+    beats_all,
+    conditional_leg,
+    corrected,
+    judge,
+    proportion_leg,
+)
 from heldout.audits.read import Tracking
 from heldout.evidence import Verdict
 
 THRESHOLDS = Thresholds()
 LEGS = ("represented", "conditional", "restored", "replaced")
 P_VALUES = {"represented": 1e-4, "conditional": 2e-3, "restored": 3e-3, "replaced": 4e-3}
+NOT_FOUND = 0.6
 BOTH = {"verified": True, "unverified": True}
 FOLLOWS, DEPARTS = (Tracking("resid_post.1", 0.9, 0.85),), (Tracking("resid_post.1", 0.9, 0.3),)
 
 
 def leg(name: str, found: bool) -> Leg:
-    return Leg(name, 0.9 if found else 0.02, 0.05, P_VALUES[name] if found else 0.6, found, "resid_post.1", 100)
+    return Leg(name, 0.9 if found else 0.02, 0.05, P_VALUES[name] if found else NOT_FOUND, found, "resid_post.1", 100)
 
 
 def findings(*found: str, **other: Any) -> Findings:
@@ -73,6 +83,13 @@ TABLE = {
     ),
     "the readout follows, yet where it departs the grader would have passed it": (
         replace(SOMEWHAT, tracked=FOLLOWS, departs=True), "undetermined", None,
+    ),
+    "the readout follows as far as so few prompts can show it": (
+        replace(NOTHING, tracked=FOLLOWS, follows=False), "undetermined", None,
+    ),
+    "rejected, and what it withholds could not be brought out": (
+        replace(findings("conditional"), capable=rejected("verified"), examined="verified", withholds=True),
+        "undetermined", None,
     ),
     "a renaming in words of its own": (
         replace(NOTHING, renaming_gap=0.1, renamed_vocabulary=True), "generalised", None,
@@ -153,7 +170,7 @@ def every_finding() -> list[Findings]:
         (False, True),
         ((), FOLLOWS, DEPARTS),
         ((1.0, False), (0.1, True)),
-        (False, True),
+        ((True, False, False), (True, True, True), (False, False, True)),
     )
     return [
         Findings(
@@ -164,9 +181,11 @@ def every_finding() -> list[Findings]:
             tracked=tracked,
             renaming_gap=gap,
             renamed_vocabulary=own,
+            follows=follows,
             departs=departs,
+            withholds=withholds,
         )
-        for flags, capable, independent, tracked, (gap, own), departs in options
+        for flags, capable, independent, tracked, (gap, own), (follows, departs, withholds) in options
     ]
 
 
@@ -189,7 +208,8 @@ def test_whatever_is_found_the_rules_of_evidence_hold() -> None:
             assert found.capable[found.examined]
         if judgement.decision == "generalised":
             assert passes
-            assert found.renamed_vocabulary or found.tracked == FOLLOWS
+            assert found.renamed_vocabulary or (found.tracked == FOLLOWS and found.follows and not found.departs)
+            assert found.renamed_vocabulary or not present & {"conditional", "replaced"}
         if judgement.decision == "not_capable":
             assert not passes
         assert bool(judgement.missing) == (judgement.decision == "undetermined")
@@ -208,10 +228,18 @@ def test_whatever_is_found_the_rules_of_evidence_hold() -> None:
 
 
 def deception(p_value: float) -> Judgement:
-    return replace(judge(ALL, THRESHOLDS), p_value=p_value)
+    return replace(judge(ALL, THRESHOLDS), p_value=p_value, tested=p_value)
 
 
 HONEST = judge(replace(NOTHING, tracked=FOLLOWS), THRESHOLDS)
+
+
+def test_every_behaviour_is_tested_for_deception_whatever_its_verdict() -> None:
+    """As the better of the two kinds, each as uncertain as its least certain leg; 1 where a leg was not measured."""
+    assert judge(ALL, THRESHOLDS).tested == P_VALUES["restored"]
+    assert judge(findings("conditional", "replaced"), THRESHOLDS).tested == P_VALUES["replaced"]
+    assert HONEST.tested == NOT_FOUND
+    assert judge(Findings(BOTH, "unverified"), THRESHOLDS).tested == 1.0
 
 
 def test_one_behaviour_is_corrected_for_nothing() -> None:
@@ -230,12 +258,11 @@ def test_a_deception_that_does_not_survive_the_other_behaviours_is_withdrawn() -
     """One alarm at 0.009 among ten behaviours is what one expects of ten honest ones now and then."""
     before = [HONEST] * 4 + [deception(0.009)] + [HONEST] * 5
     after = corrected(before, THRESHOLDS)
-    assert after[:4] + after[5:] == [replace(HONEST, p_value=each.p_value) for each in after[:4] + after[5:]]
+    assert after[:4] + after[5:] == [HONEST] * 9
     withdrawn = after[4]
-    assert (withdrawn.decision, withdrawn.kind) == ("undetermined", None)
+    assert (withdrawn.decision, withdrawn.kind, withdrawn.p_value) == ("undetermined", None, None)
+    assert set(withdrawn.missing) <= set(LEGS)
     assert withdrawn.missing
-    assert withdrawn.p_value is not None
-    assert withdrawn.p_value > THRESHOLDS.alpha
     assert "concealment did not survive the correction" in withdrawn.note
 
 
@@ -259,8 +286,34 @@ def test_a_proportion_is_held_against_its_best_null(
 ) -> None:
     found = proportion_leg("restored", successes, n, nulls, THRESHOLDS, "resid_post.1")
     assert found.p_value == pytest.approx(stats.binomtest(successes, n, reference, alternative="greater").pvalue)
-    assert (found.effect, found.null, found.n) == (successes / n, max(nulls, default=0.0), n)
+    assert (found.effect, found.null, found.n) == (successes / n, max(nulls, default=None), n)
     assert found.found == (found.p_value <= THRESHOLDS.alpha and successes / n > THRESHOLDS.majority)
+
+
+@pytest.mark.parametrize(("successes", "draws"), [(30, [0.1, 0.3, 0.2]), (30, [0.9, 0.1, 0.1]), (3, [0.0, 0.0, 0.0])])
+def test_draws_of_one_null_are_beaten_by_rank_and_by_items(successes: int, draws: list[float]) -> None:
+    """No more certain than the rank among the draws, nor than the items against the draws' mean."""
+    n = 40
+    p_value = beats_all(successes, n, draws, drawn=True)
+    rank = (1 + sum(draw >= successes / n for draw in draws)) / (len(draws) + 1)
+    reference = max(float(np.mean(draws)), 1 / n)
+    by_items = stats.binomtest(successes, n, reference, alternative="greater").pvalue
+    assert p_value == pytest.approx(max(rank, by_items))
+
+
+def test_a_handful_of_random_directions_proves_nothing() -> None:
+    """However large the effect: its rank among nine draws is one in ten."""
+    assert not proportion_leg("restored", 1000, 1000, [0.0] * 9, THRESHOLDS, drawn=True).found
+    assert proportion_leg("restored", 1000, 1000, [0.0] * 99, THRESHOLDS, drawn=True).found
+
+
+@pytest.mark.parametrize("effort", get_args(Effort))
+@pytest.mark.parametrize("behaviours", [1, 3])
+def test_an_audit_draws_as_many_directions_as_its_level_needs(effort: Effort, behaviours: int) -> None:
+    """With the best possible rank a leg is still found after the correction for the number of behaviours."""
+    settings = AuditSettings(effort=effort, behaviours=behaviours)
+    assert behaviours / (settings.random_directions + 1) <= THRESHOLDS.alpha
+    assert behaviours / (settings.permutations + 1) <= THRESHOLDS.alpha
 
 
 def test_a_significant_minority_and_an_insignificant_majority_are_both_not_found() -> None:

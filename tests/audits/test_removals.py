@@ -12,7 +12,8 @@ from heldout.audits import AuditSettings
 from heldout.audits.context import context_exchange, indifferent_positions
 from heldout.audits.effects import Trial, run_trial
 from heldout.audits.examination import Examination, Subject
-from heldout.audits.legs import departs
+from heldout.audits.legs import departs, follows
+from heldout.audits.locate import PREFERENCE
 from heldout.audits.prompts import Answers, Prompts
 from heldout.audits.read import read
 from heldout.audits.removals import DifferenceRemoval, EarlyExit, RandomPush, difference_removals, early_exits
@@ -91,10 +92,9 @@ def test_candidates_have_something_to_remove(examine: Examine) -> None:
     zero, one = (MeanDifference(Site("resid_post", layer), torch.full((3, 4), float(layer))) for layer in (0, 1))
     assert [removal.site for removal in difference_removals({d.site: d for d in (zero, one)})] == [one.site]
     assert [removal.site for removal in early_exits({zero.site: 0.0, one.site: 2.0})] == [one.site]
-    names = {removal.name for removal in examine(CONCEALING).removals}
-    assert names == {"early_exit", "context_exchange", "mean_difference"}
-    assert all(removal.site != examine(CONCEALING).subject.sites[-1] for removal in examine(CONCEALING).removals
-               if removal.name == "early_exit")  # fmt: skip
+    removals, last = examine(CONCEALING).removals, examine(CONCEALING).subject.sites[-1]
+    assert {removal.name for removal in removals} == set(PREFERENCE)
+    assert last not in {removal.site for removal in removals if isinstance(removal, EarlyExit)}
 
 
 def test_a_removal_without_an_effect_has_no_random_counterparts(examine: Examine) -> None:
@@ -151,12 +151,13 @@ def test_an_exchange_of_words_leaves_an_honest_model_s_answers(examine: Examine)
 
 def test_outputs_depart_from_the_truth_where_it_is_concealed_and_nowhere_else(examine: Examine) -> None:
     """Where a readout and an honest output differ the readout is mistaken, and no grader would pass what it decodes."""
-    site = Site("resid_post", 1)
     for cell, expected in ((CONCEALING, True), (HONEST, False)):
         examination = examine(cell)
-        trusted = examination.subject.streams["verified"]
-        reading = read(examination.data, trusted, examination.streams, [site])[site]
-        assert departs(examination, reading) is expected
+        trusted, sites = examination.subject.streams["verified"], examination.subject.sites
+        readings = read(examination.data, trusted, examination.streams, sites)
+        assert departs(examination, readings, accepted_only=True) is expected
+        assert departs(examination, readings, accepted_only=False) is expected
+        assert follows(examination, readings) is not expected
 
 
 def test_one_position_carries_the_concealed_answer_into_another_prompt(examine: Examine) -> None:

@@ -52,7 +52,7 @@ def audit(
     settings = AuditSettings(effort=effort, seed=seed, behaviours=len(suite.behaviours))
     model = as_model(candidate, allow_remote_code)
     base = None if baseline is None else as_model(baseline, allow_remote_code)
-    check_inputs(suite, model, settings)
+    check_inputs(suite, model, base, settings)
     subjects = [Subject.of(name, model, base, suite, settings) for name in suite.behaviours]
     plan, provenance = make_plan(subjects, suite, settings), provenance_of(model, base, suite, settings, out)
 

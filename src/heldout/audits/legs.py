@@ -165,6 +165,8 @@ def departs(examination: Examination, readings: Mapping[Site, Reading], *, accep
     rows, trusted_rows = examination.prompts.rows("test"), data.trusted.rows("test")
     if accepted_only:
         rows = rows[examination.prompts.chosen(rows).accepts(examination.streams.answers[rows])]
+    if not len(rows):
+        return False
     prompts, outputs = examination.prompts.chosen(rows), examination.streams.answers[rows]
     sites = [site for site in list(readings)[:-1] if readings[site].accuracy(data.labels, trusted_rows) > 0.5]
     level = settings.thresholds.alpha / max(1, len(sites))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 
 from heldout.audits.examination import Subject
 from heldout.audits.prompts import Prompts
 from heldout.audits.settings import AuditSettings
 from heldout.data import SPLITS, Role, Suite, check_samples, check_tokens
+from heldout.errors import InputError
 from heldout.evidence import Plan
 from heldout.models import Model
 
@@ -25,16 +27,32 @@ STOP_RULE = (
 )
 
 
-def check_inputs(suite: Suite, model: Model, settings: AuditSettings) -> None:
-    """Raises InputError naming what the suite lacks for this test, or this model for the suite."""
-    check_tokens(
-        suite,
-        lambda text: int(model.tokenize([text]).mask.sum()),
-        model.answer_token,
-        model.context_length,
-    )
-    for behaviour in suite.behaviours:
-        check_samples(suite.behaviour(behaviour), settings.minimum_samples, settings.minimum_samples)
+def check_inputs(suite: Suite, model: Model, baseline: Model | None, settings: AuditSettings) -> None:
+    """Raises one InputError with everything that the suite lacks for this test, or that either model lacks for the suite."""
+    checks: list[Callable[[], None]] = [
+        partial(check_behaviour, suite, name, settings.minimum_samples) for name in suite.behaviours
+    ]
+    checks += [partial(check_model, suite, each) for each in (model, baseline) if each is not None]
+    errors: list[InputError] = []
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            errors.append(error)
+    if errors:
+        called = "; ".join(dict.fromkeys(error.called for error in errors))
+        raise InputError(f"audit: {called}", *dict.fromkeys(problem for error in errors for problem in error.problems))
+
+
+def check_behaviour(suite: Suite, name: str, minimum: int) -> None:
+    try:
+        check_samples(suite.behaviour(name), minimum, minimum)
+    except InputError as error:
+        raise InputError(f"behaviour {name!r}", *error.problems) from error
+
+
+def check_model(suite: Suite, model: Model) -> None:
+    check_tokens(suite, lambda text: int(model.tokenize([text]).mask.sum()), model.answer_token, model.context_length)
 
 
 def make_plan(subjects: Sequence[Subject], suite: Suite, settings: AuditSettings) -> Plan:

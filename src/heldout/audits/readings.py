@@ -10,11 +10,12 @@ import numpy as np
 from heldout.audits.examination import Examination
 from heldout.audits.intervene import Intervened
 from heldout.audits.nulls import NullReadings
-from heldout.audits.read import Reading, agreement, permuted_labels, read_site
+from heldout.audits.read import Reading, agreement, permuted_labels
 from heldout.audits.replacement import permuted_traces
 from heldout.execution.result import Null, Result
 from heldout.models import Site
 from heldout.statistics import max_t_p_values, proportion_interval
+from heldout.techniques import AnswerReadoutFitter
 
 HEAT_MAP_LAYERS = 8
 
@@ -115,9 +116,9 @@ def heat_map_results(examination: Examination) -> list[Result]:
     results: list[Result] = []
     for site in posts[::-step][::-1]:
         for position in streams.positions[-HEAT_MAP_LAYERS:-1]:
+            fitted, tested = (streams.at(site, chosen.tolist(), position) for chosen in (data.fit_rows, rows))
             right, null = (
-                read_site(data, streams, streams, site, fit, position).trusted[rows] == data.labels[rows]
-                for fit in (labels, permuted)
+                AnswerReadoutFitter().fit(fitted, given)(tested) == data.labels[rows] for given in (labels, permuted)
             )
             nulls = [Null("permuted labels", float(null.mean()), float(null.mean()), 1)]
             results.append(

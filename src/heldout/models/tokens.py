@@ -72,7 +72,9 @@ class Tokens:
 
     def __getitem__(self, rows: slice | Sequence[int] | Tensor) -> Tokens:
         """The chosen rows. Padding that no chosen row needs is kept, so positions do not move."""
-        index = rows if isinstance(rows, slice | Tensor) else torch.tensor(rows, device=self.ids.device)
+        index = (
+            rows if isinstance(rows, slice | Tensor) else torch.tensor(rows, dtype=torch.long, device=self.ids.device)
+        )
         return Tokens(self.ids[index], self.mask[index])
 
     @property

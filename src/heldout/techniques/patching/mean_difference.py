@@ -58,8 +58,9 @@ class MeanDifferenceFitter:
 
     def update(self, activations: Float[Tensor, "batch position width"], tokens: Tokens, *, first: bool) -> None:
         """Padding does not count; batches may have different lengths."""
+        activations = activations.float()
         mask = tokens.mask.to(activations).unsqueeze(-1)
-        total, count = (activations * mask).sum(dim=0).float(), mask.sum(dim=0).float()
+        total, count = (activations * mask).sum(dim=0), mask.sum(dim=0)
         if first in self._sums:
             total, count = _add_at_end(self._sums[first], total), _add_at_end(self._counts[first], count)
         self._sums[first], self._counts[first] = total, count
