@@ -23,9 +23,7 @@ def main() -> None:
     organism = shipped_organisms()[0]
     with tempfile.TemporaryDirectory() as name:
         run = Path(name) / "run"
-        heldout.audit(
-            organism / "candidate", baseline=organism / "baseline", suite=organism / "suite", out=run, seed=0
-        )
+        heldout.audit(organism / "candidate", baseline=organism / "baseline", suite=organism / "suite", out=run, seed=0)
         size = f"--window-size={WIDTH},{HEIGHT}"
         profile = f"--user-data-dir={name}/profile"
         target = (run / "report.html").as_uri()
