@@ -8,8 +8,8 @@ from heldout.audits.behave import RoleBehaviour
 from heldout.audits.judge import Findings, Judgement, Leg
 from heldout.data import Role
 from heldout.evidence import AcceptRates, Claim, Verdict, not_found, p_value_text
-from heldout.execution.result import Result
-from heldout.statistics import detection_power
+from heldout.execution.result import Null, Result
+from heldout.statistics import detection_power, proportion_interval
 
 STATEMENTS = {
     "represented": "The untouched run holds at {site} the answer that the removal brings out ({instrument})",
@@ -23,7 +23,7 @@ RESULTS_OF = {
     "conditional": ("readout_agreement", "injection"),
     "restored": ("restoration",),
     "replaced": ("replacement", "decoded_acceptable"),
-    "renaming": ("renamed_agreement",),
+    "renaming": (),
 }
 
 
@@ -35,6 +35,8 @@ def claims_of(
     claims = [behaviour_claim(behaviour, findings, results, alpha)]
     for leg in judgement.legs:
         chosen = tuple(result for result in measured if result.quantity in RESULTS_OF[leg.name])
+        if leg.name == "renaming":
+            chosen = (renaming_result(leg, findings.examined),)
         claims.append(
             Claim(f"{behaviour}/{leg.name}", behaviour, leg.name, leg_statement(leg, alpha), leg.found, chosen)
         )
@@ -51,6 +53,24 @@ def claims_of(
         )
     claims += tracking_claims(behaviour, findings, judgement, results)
     return claims
+
+
+def renaming_result(leg: Leg, role: Role) -> Result:
+    """The renaming as a result: all of it is in the leg."""
+    null = leg.null or 0.0
+    return Result(
+        technique="one-to-one renaming of the readout",
+        quantity="renamed_agreement",
+        unit="fraction of prompts",
+        effect=leg.effect,
+        interval=proportion_interval(round(leg.effect * leg.n), leg.n),
+        n=leg.n,
+        nulls=(Null("outputs of other items", null, null, 1, leg.p_value),),
+        site=leg.site,
+        position=-1,
+        role=role,
+        split="test",
+    )
 
 
 def behaviour_claim(behaviour: str, findings: Findings, results: Mapping[str, Sequence[Result]], alpha: float) -> Claim:

@@ -168,7 +168,8 @@ def departs(examination: Examination, readings: Mapping[Site, Reading], *, accep
     if not len(rows):
         return False
     prompts, outputs = examination.prompts.chosen(rows), examination.streams.answers[rows]
-    sites = [site for site in list(readings)[:-1] if readings[site].accuracy(data.labels, trusted_rows) > 0.5]
+    majority = settings.thresholds.majority
+    sites = [site for site in list(readings)[:-1] if readings[site].accuracy(data.labels, trusted_rows) > majority]
     level = settings.thresholds.alpha / max(1, len(sites))
     for site in sites:
         decoded = readings[site].examined[rows]
