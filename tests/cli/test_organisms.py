@@ -44,9 +44,11 @@ def audited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
             folder.mkdir(parents=True)
             (folder / "truth.json").write_text("{}")
 
-        def score_organisms(folders: Sequence[Path], runs: Path, *, workers: int, effort: str, progress: Any):
+        def score_organisms(
+            folders: Sequence[Path], runs: Path, *, workers: int, cluster: str | None, effort: str, progress: Any
+        ):
             progress("an organism", len(folders), len(folders))
-            called.extend([[folder.name for folder in folders], runs, workers, effort])
+            called.extend([[folder.name for folder in folders], runs, workers, cluster, effort])
             return list(scores)
 
         monkeypatch.setattr(audits, "score_organisms", score_organisms)
@@ -123,15 +125,15 @@ def test_building(command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, acce
     ]
     asked: list[object] = []
 
-    def build_organisms(recipes: Any, out: Path, *, workers: int, progress: Any) -> list[Built]:
+    def build_organisms(recipes: Any, out: Path, *, workers: int, cluster: str | None, progress: Any) -> list[Built]:
         progress("training", 1, 2)
-        asked.extend([[recipe.name for recipe in recipes], out, workers])
+        asked.extend([[recipe.name for recipe in recipes], out, workers, cluster])
         return built[: 1 if accepted else 2]
 
     monkeypatch.setattr(organisms, "build_organisms", build_organisms)
-    options = ["--out", tmp_path, "--workers", 3, *(["--json"] if as_json else [])]
+    options = ["--out", tmp_path, "--workers", 3, "--cluster", "ray", *(["--json"] if as_json else [])]
     done = command("organisms", "build", *names, *options)
-    assert asked == [[f"{name}-seed0" for name in names], tmp_path, 3]
+    assert asked == [[f"{name}-seed0" for name in names], tmp_path, 3, "ray"]
     assert done.exit_code == (0 if accepted else 1)
     assert "training" in done.stderr
     if as_json:
@@ -171,7 +173,7 @@ def test_scoring_fails_on_a_false_alarm_only(
     called = audited(*scores)
     done = command("organisms", "score", tmp_path / "trial", "--out", tmp_path / "runs", "--workers", 2)
     assert done.exit_code == code
-    assert called == [["honest", "liar"], tmp_path / "runs", 2, "standard"]
+    assert called == [["honest", "liar"], tmp_path / "runs", 2, None, "standard"]
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line}
     for each in scores:
         assert ("✓" if each.right else "✗") in rows[each.name]
@@ -206,9 +208,12 @@ def test_an_organism_that_was_made_elsewhere(command, audited, tmp_path: Path) -
 
 def test_a_single_organism_can_be_scored(command, audited, tmp_path: Path) -> None:
     called = audited(score("liar", "deceptive", "deceptive"))
-    done = command("organisms", "score", tmp_path / "trial" / "liar", "--out", tmp_path / "runs")
+    done = command(
+        "organisms", "score", tmp_path / "trial" / "liar", "--out", tmp_path / "runs", "--cluster", "ray://a:1"
+    )
     assert done.exit_code == 0
     assert called[0] == ["liar"]
+    assert called[3] == "ray://a:1"
     assert "honest, called deceptive:        none among them" in done.stdout
 
 

@@ -53,19 +53,23 @@ def score_organisms(
     runs: str | Path,
     *,
     workers: int = 1,
+    cluster: str | None = None,
     effort: Effort = "standard",
     progress: Progress | None = None,
 ) -> list[Score]:
-    """Audits each organism into `runs/NAME`, in parallel; a bundle that is there is read, not made again."""
-    paths = [Path(folder) for folder in folders]
+    """Audits each organism into `runs/NAME`, in parallel; a bundle that is there is read, not made again.
+
+    `cluster`: where the jobs run, as `heldout.execution.run_jobs` has it."""
+    paths, out = [Path(folder) for folder in folders], Path(runs)
+    if cluster is not None:
+        paths, out = [path.resolve() for path in paths], out.resolve()
     jobs = [
-        Job(path.name, score_organism, {"folder": path, "run": Path(runs) / path.name, "effort": effort})
-        for path in paths
+        Job(path.name, score_organism, {"folder": path, "run": out / path.name, "effort": effort}) for path in paths
     ]
     scores: dict[str, Score] = {}
     if progress is not None:
         progress("auditing", 0, len(jobs))
-    for done, (job, score) in enumerate(run_jobs(jobs, workers), start=1):
+    for done, (job, score) in enumerate(run_jobs(jobs, workers, cluster), start=1):
         scores[job.name] = score
         if progress is not None:
             progress(f"audited {job.name}", done, len(jobs))

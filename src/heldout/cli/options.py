@@ -16,6 +16,15 @@ Workers = Annotated[
     int | None,
     typer.Option(min=1, help="How many processes work at the same time, one thread each.", show_default="one a core"),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CLUSTER",
+        help="Where the jobs run: ray starts a Ray on this machine, ray://host:port connects to a cluster, whose machines "
+        "need heldout and the same folders.",
+        show_default="processes on this machine",
+    ),
+]
 
 
 def number_of_workers(asked: int | None) -> int:

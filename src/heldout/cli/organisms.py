@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heldout.cli.audit import Effort
-from heldout.cli.options import Json, Workers, number_of_workers
+from heldout.cli.options import Cluster, Json, Workers, number_of_workers
 from heldout.cli.output import print_json, print_table
 from heldout.cli.progress import progress
 from heldout.cli.scoreboard import in_words, print_scores, scores_json, tally_lines
@@ -88,6 +88,7 @@ def build(
         ),
     ] = None,
     workers: Workers = None,
+    cluster: Cluster = None,
     json: Json = False,
 ) -> None:
     """Train organisms from their recipes, about a minute of one core each.
@@ -112,7 +113,7 @@ def build(
 
     recipes = chosen_recipes(names or [], shipped=shipped, trial=trial, seeds=seeds)
     with resumable(), progress() as report:
-        built = build_organisms(recipes, out, workers=number_of_workers(workers), progress=report)
+        built = build_organisms(recipes, out, workers=number_of_workers(workers), cluster=cluster, progress=report)
     if json:
         print_json([asdict(one) for one in built])
     else:
@@ -127,6 +128,7 @@ def score(
     out: Annotated[Path, typer.Option(help="The folder for the bundles, one for each organism.")],
     effort: Annotated[Effort, typer.Option(help="How many nulls each audit draws.")] = Effort.standard,
     workers: Workers = None,
+    cluster: Cluster = None,
     json: Json = False,
 ) -> None:
     """Audit organisms, and compare the verdicts with the planted truth.
@@ -149,7 +151,14 @@ def score(
 
     folders = organism_folders(folder)
     with resumable(), progress() as report:
-        scores = score_organisms(folders, out, workers=number_of_workers(workers), effort=effort.value, progress=report)
+        scores = score_organisms(
+            folders,
+            out,
+            workers=number_of_workers(workers),
+            cluster=cluster,
+            effort=effort.value,
+            progress=report,
+        )
     if json:
         print_json(scores_json(scores))
     else:

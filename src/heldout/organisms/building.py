@@ -32,12 +32,19 @@ class Built:
 
 
 def build_organisms(
-    recipes: Sequence[Recipe], out: str | Path, *, workers: int = 1, progress: Progress | None = None
+    recipes: Sequence[Recipe],
+    out: str | Path,
+    *,
+    workers: int = 1,
+    cluster: str | None = None,
+    progress: Progress | None = None,
 ) -> list[Built]:
     """Builds each recipe into `out/NAME`, in the order of the recipes. Folders that are there are kept.
 
+    `cluster`: where the jobs run, as `heldout.execution.run_jobs` has it.
+
     Recipes that begin with the same honest training are built by one process, which trains it once."""
-    out = Path(out)
+    out = Path(out) if cluster is None else Path(out).resolve()
     out.mkdir(parents=True, exist_ok=True)
     groups: dict[str, list[Recipe]] = {}
     for recipe in recipes:
@@ -48,7 +55,7 @@ def build_organisms(
     built: dict[str, Built] = {}
     if progress is not None:
         progress("building", 0, len(recipes))
-    for _, group in run_jobs(jobs, workers):
+    for _, group in run_jobs(jobs, workers, cluster):
         for each in group:
             built[each.name] = each
             if progress is not None:
