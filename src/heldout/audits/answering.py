@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from string import ascii_uppercase
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from heldout.audits.prompts import Answers
-from heldout.data import Suite
+from heldout.data import Suite, options_of
 from heldout.models import Model, Tokens
 from heldout.models.batching import batch_size
 from heldout.shapes import Float
@@ -71,13 +70,3 @@ class Answering:
         if token in self.spelling:
             return self.spelling[token]
         return str(model.tokenizer.decode([token])).strip() or f"<token {token}>"
-
-
-def options_of(suite: Suite) -> tuple[str, ...]:
-    """What a `choice` suite can be answered with: letters where all accepted answers are letters of choices, else the choices'
-    own words. A wrong option is an option too, whether or not any grader passes it."""
-    most = max((len(sample.choices) for sample in suite.samples), default=0)
-    letters = tuple(ascii_uppercase[:most])
-    accepted = {answer for sample in suite.samples for answer in sample.accepts}
-    words = dict.fromkeys(choice for sample in suite.samples for choice in sample.choices)
-    return letters if accepted <= set(letters) else tuple(words)

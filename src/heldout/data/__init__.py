@@ -1,6 +1,7 @@
 """Suites of graded prompts: read, checked as a whole, matched in pairs, and split without leakage."""
 
 from heldout.data.fractions import DEFAULT_FRACTIONS, SPLITS, Fractions
+from heldout.data.options import options_of
 from heldout.data.pairs import ContrastPairs
 from heldout.data.requirements import check_samples, check_tokens
 from heldout.data.samples import ROLES, Role, Sample, of_role
@@ -22,5 +23,6 @@ __all__ = [
     "check_samples",
     "check_tokens",
     "of_role",
+    "options_of",
     "split_samples",
 ]

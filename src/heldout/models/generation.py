@@ -1,4 +1,4 @@
-"""Greedy decoding with a key-value cache."""
+"""Decoding with a key-value cache: greedily, or as a caller chooses."""
 
 from __future__ import annotations
 
@@ -9,17 +9,31 @@ import torch
 from torch import Tensor, nn
 
 from heldout.models.tokens import Tokens
-from heldout.shapes import Int
+from heldout.shapes import Float, Int
 
 Step = Callable[..., Any]
 """Runs the module on input_ids, attention_mask, position_ids and past_key_values; `generated` says that the ids are
 new."""
 
+Choose = Callable[[Float[Tensor, "batch vocabulary"]], Int[Tensor, " batch"]]
+"""The next token of each row, from the logits at its last position; called once for each new token."""
 
-def greedy_decode(
-    step: Step, tokens: Tokens, max_new_tokens: int, end_ids: frozenset[int], *, cached: bool
+
+def most_likely(logits: Float[Tensor, "batch vocabulary"]) -> Int[Tensor, " batch"]:
+    """Greedy decoding."""
+    return logits.argmax(dim=-1)
+
+
+def decode(
+    step: Step,
+    tokens: Tokens,
+    max_new_tokens: int,
+    end_ids: frozenset[int],
+    *,
+    cached: bool,
+    choose: Choose = most_likely,
 ) -> Int[Tensor, "batch new"]:
-    """The most likely continuation of each row, token by token; rows that have ended repeat their end token.
+    """The continuation of each row, token by token; rows that have ended repeat their end token.
 
     `cached` is whether the module keeps keys and values between steps; without it every step runs the whole text."""
     ids, mask = tokens.ids, tokens.mask
@@ -30,7 +44,7 @@ def greedy_decode(
     for _ in range(max_new_tokens):
         position_ids = (text_mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         output = step(ids, text_mask, position_ids, cache, generated=cached and bool(new))
-        chosen = output.logits[:, -1].argmax(dim=-1)
+        chosen = choose(output.logits[:, -1])
         if new:
             chosen = torch.where(ended, new[-1], chosen)
         new.append(chosen)

@@ -17,7 +17,7 @@ from heldout.models.access import Tap, head_output_weights, tap
 from heldout.models.architectures import ARCHITECTURES, Architecture
 from heldout.models.digests import module_digest
 from heldout.models.dimensions import Dimensions
-from heldout.models.generation import end_token_ids, greedy_decode
+from heldout.models.generation import Choose, decode, end_token_ids, most_likely
 from heldout.models.intervene import Edit, Positions, chosen_positions
 from heldout.models.passes import Pass
 from heldout.models.request_checks import check_edits, check_tokens, check_trace, site_problem
@@ -195,10 +195,8 @@ class Model:
                 called,
                 Problem("gradients at chosen positions", "positions=None", "slice the gradient by position instead"),
             )
-        last = 1
-        if any(site.name == "logits" for site in sites):
-            last = tokens.length if chosen is None else max(1, *(-p for p in chosen))
-            logits = logits or len(sites) == 1
+        last = last_logits_read(sites, chosen, tokens.length)
+        logits = logits or [site.name for site in sites] == ["logits"]
         output, activations = self._forward(
             called,
             tokens,
@@ -242,22 +240,44 @@ class Model:
     def generate_ids(self, tokens: Tokens, max_new_tokens: int) -> Tensor:
         """As `generate`, the token ids, batch × at most `max_new_tokens`; rows that have ended repeat their end
         token."""
-        tokens = tokens.to(self.device)
-        longest = tokens.longest + max(max_new_tokens - 1, 0)
-        check_tokens(f"Model.generate(max_new_tokens={max_new_tokens})", tokens, longest, self.dimensions)
+        return self.decode(tokens, max_new_tokens)[0]
+
+    def decode(
+        self,
+        tokens: Tokens,
+        max_new_tokens: int,
+        *,
+        choose: Choose = most_likely,
+        sites: Iterable[Site] = (),
+        positions: Positions = None,
+    ) -> tuple[Tensor, Trace]:
+        """As `generate_ids`, by the rule `choose`; and what the pass over the prompt read of `sites` at `positions`, which
+        costs no pass of its own.
+
+        Raises InputError as `generate` and `trace` do."""
+        tokens, sites, chosen = tokens.to(self.device), list(sites), chosen_positions(positions)
+        called = f"Model.generate(max_new_tokens={max_new_tokens})"
+        check_tokens(called, tokens, tokens.longest + max(max_new_tokens - 1, 0), self.dimensions)
+        check_trace(called, sites, chosen, tokens.length, self.dimensions, self.missing_sites, self.architecture.family)
         self._check_edits("Model.generate", self._edits, tokens)
         cached = getattr(self.module, "keeps_keys_and_values", True)
+        last = last_logits_read(sites, chosen, tokens.length)
+        first: Pass | None = None
 
         def step(ids: Tensor, mask: Tensor, position_ids: Tensor, cache: Any, *, generated: bool) -> Any:
+            nonlocal first
             self.meter.add(len(ids))
-            work = Pass(self._edits, (), self.tap, self.head_weights, generated=generated)
+            reads = sites if first is None else ()
+            work = Pass(self._edits, reads, self.tap, self.head_weights, positions=chosen, generated=generated)
             inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": position_ids}
-            return work.run(self.module, **inputs, past_key_values=cache, use_cache=cached, logits_to_keep=1)
+            kept = 1 if first is not None else last
+            first = first or work
+            return work.run(self.module, **inputs, past_key_values=cache, use_cache=cached, logits_to_keep=kept)
 
         with torch.no_grad():
-            return greedy_decode(
-                step, tokens, max_new_tokens, end_token_ids(self.module, self.tokenizer), cached=cached
-            )
+            ends = end_token_ids(self.module, self.tokenizer)
+            ids = decode(step, tokens, max_new_tokens, ends, cached=cached, choose=choose)
+        return ids, Trace({} if first is None else first.activations, chosen, None)
 
     def randomly_initialised(self, seed: int) -> Model:
         """The same config and tokenizer with fresh weights, as training would start from: the null of a readout."""
@@ -370,6 +390,13 @@ class Model:
                 Problem(f"{self.name}, which has no tokenizer", "a model with a tokenizer", "use Tokens.from_ids"),
             )
         return self.tokenizer
+
+
+def last_logits_read(sites: Iterable[Site], positions: tuple[int, ...] | None, length: int) -> int:
+    """How many of the last positions need logits: one, or as many as a read of the logits reaches back."""
+    if not any(site.name == "logits" for site in sites):
+        return 1
+    return length if positions is None else max(1, *(-position for position in positions))
 
 
 def at_least_float32(values: Tensor) -> Tensor:
