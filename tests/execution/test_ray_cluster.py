@@ -13,7 +13,7 @@ import pytest
 
 from heldout.errors import InputError
 from heldout.execution import Job, run_jobs
-from heldout.execution.ray_cluster import result_of
+from heldout.execution.ray_cluster import connected, result_of
 
 ray = pytest.importorskip("ray", reason="the extra ray of heldout")
 SOURCES = Path(__file__).parents[2] / "src"
@@ -102,6 +102,23 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         "expected: the extra ray of heldout",
         "next:     pip install heldout[ray]",
     ]
+
+
+def test_a_cluster_that_cannot_be_reached_is_named_with_its_reason() -> None:
+    class Ray:
+        @staticmethod
+        def is_initialized() -> bool:
+            return False
+
+        @staticmethod
+        def init(address: str, **_: object) -> None:
+            raise ConnectionError("timed out\nand more")
+
+    with pytest.raises(InputError) as raised, connected(Ray, 2, "ray://host:1"):
+        pass
+    error = str(raised.value)
+    assert error.startswith("run_on_ray(address='ray://host:1')\nfound:    no Ray cluster at ray://host:1: timed out\n")
+    assert "set RAY_AUTH_MODE=token here too" in error
 
 
 @pytest.mark.parametrize("cluster", ["", "slurm", "ray://", "ray://host", "ray:host:1", "host:6379", "ray://a b:1"])

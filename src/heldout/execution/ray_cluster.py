@@ -87,5 +87,6 @@ def unreachable(address: str | None, error: Exception) -> Problem:
     return Problem(
         f"no Ray cluster at {address}: {reason}",
         "the address of a running cluster's client server, with the same versions of Python and ray as here",
-        "correct the address, or start it: ray start --head --ray-client-server-port=10001",
+        "correct the address, or start it: ray start --head --ray-client-server-port=10001; where it asks for a token, "
+        "set RAY_AUTH_MODE=token here too, as without it Ray sends none",
     )
