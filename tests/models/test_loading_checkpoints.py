@@ -219,3 +219,13 @@ def test_all_problems_of_a_checkpoint_come_together(checkpoint: Path) -> None:
         ["no", "weights"],
         ["no", "tokenizer"],
     ]
+
+
+def test_a_tokenizer_that_lies_elsewhere(checkpoint: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for file in checkpoint.glob("tokenizer*"):
+        file.rename(elsewhere / file.name)
+    assert f"found:    no tokenizer in {checkpoint}" in str(refusal(checkpoint))
+    model = load(checkpoint, tokenizer_folder=elsewhere)
+    assert model.tokenize(["w1 w2 w3"]).ids.tolist() == [[5, 6, 7]]

@@ -18,15 +18,15 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt
 PICKLE_PATTERNS = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
-def check_checkpoint(called: str, folder: Path, *, allow_remote_code: bool) -> Any:
-    """The folder's tokenizer. Raises InputError with every problem of config, weights and tokenizer."""
+def check_checkpoint(called: str, folder: Path, tokenizer_folder: Path, *, allow_remote_code: bool) -> Any:
+    """The tokenizer of `tokenizer_folder`. Raises InputError with every problem of config, weights and tokenizer."""
     problems = Problems(called)
     config = read_config(folder, problems)
     if config is not None:
         check_family(config, problems, allow_remote_code=allow_remote_code)
     usable = config if config is not None and not problems.found and accepted(folder, problems) else None
     check_weights(folder, problems)
-    tokenizer = read_tokenizer(folder, problems, usable, allow_remote_code=allow_remote_code)
+    tokenizer = read_tokenizer(tokenizer_folder, problems, usable, allow_remote_code=allow_remote_code)
     problems.raise_if_any()
     return tokenizer
 

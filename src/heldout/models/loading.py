@@ -30,9 +30,10 @@ def load(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
     allow_remote_code: bool = False,
+    tokenizer_folder: str | os.PathLike[str] | None = None,
 ) -> Model:
     """The model of a folder or hub id, in evaluation mode, with frozen parameters, in the stored dtype unless one is
-    given.
+    given. Its tokenizer lies beside the weights unless `tokenizer_folder` says where else.
 
     Only safetensors weights are read. Code that comes with a checkpoint runs only with `allow_remote_code`. Raises
     InputError naming every problem found: a missing folder, config, tokenizer or weights; pickled weights; remote
@@ -40,7 +41,7 @@ def load(
     missing, NaN or infinite."""
     called = f"heldout.load({str(path_or_id)!r})"
     folder = checkpoint_folder(path_or_id)
-    tokenizer = check_checkpoint(called, folder, allow_remote_code=allow_remote_code)
+    tokenizer = check_checkpoint(called, folder, Path(tokenizer_folder or folder), allow_remote_code=allow_remote_code)
     problems = Problems(called)
     try:
         with quiet_if_small(folder):
