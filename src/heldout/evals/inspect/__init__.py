@@ -10,11 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from heldout.evals.inspect.accepts import accepts
     from heldout.evals.inspect.capture import Capture
     from heldout.evals.inspect.connecting import inspect_model
+    from heldout.evals.inspect.grading import accepts
     from heldout.evals.inspect.logs import run_task
-    from heldout.evals.inspect.reading import reading
+    from heldout.evals.inspect.readings import reading
     from heldout.evals.inspect.saved_readouts import load_readout, save_readout
     from heldout.evals.inspect.sidecar import Reference, Sidecars
     from heldout.evals.inspect.suite_from_task import suite_of
@@ -40,11 +40,11 @@ _FILE_OF = {
     "Capture": "capture",
     "Reference": "sidecar",
     "Sidecars": "sidecar",
-    "accepts": "accepts",
+    "accepts": "grading",
     "inspect_model": "connecting",
     "load_readout": "saved_readouts",
     "load_task": "task_files",
-    "reading": "reading",
+    "reading": "readings",
     "run_task": "logs",
     "save_readout": "saved_readouts",
     "suite_of": "suite_from_task",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from inspect_ai.model import ModelAPI, modelapi
 
-from heldout.evals.inspect.accepts import accepts
-from heldout.evals.inspect.reading import reading
+from heldout.evals.inspect.grading import accepts
+from heldout.evals.inspect.readings import reading
 
 __all__ = ["accepts", "heldout", "reading"]
 

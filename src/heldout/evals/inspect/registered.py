@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 # Inspect publishes `registry_info` alone; the arguments are kept beside it, and its own log writer reads them so.
-from inspect_ai._util.registry import is_registry_object, registry_params, registry_unqualified_name
+from inspect_ai._util.registry import (
+    has_registry_params,
+    is_registry_object,
+    registry_params,
+    registry_unqualified_name,
+)
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class Registered:
         """What was made without a decorator of Inspect has its Python name, and no arguments."""
         if not is_registry_object(made):
             return cls(getattr(made, "__name__", type(made).__name__), {})
-        return cls(registry_unqualified_name(made), registry_params(made))
+        return cls(registry_unqualified_name(made), registry_params(made) if has_registry_params(made) else {})
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.arguments.items())})"

@@ -11,7 +11,7 @@ from inspect_ai.model import GenerateConfig
 from inspect_ai.solver import generate
 
 from heldout.data import Sample, Suite, options_of
-from heldout.evals.inspect.accepts import accepts
+from heldout.evals.inspect.grading import accepts
 from heldout.evals.inspect.settings import OPTIONS
 
 SUITE = "heldout_suite"

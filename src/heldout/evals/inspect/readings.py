@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from inspect_ai.scorer import CORRECT, INCORRECT, Score, Scorer, Target, accuracy, scorer, stderr
 from inspect_ai.solver import TaskState
 
-from heldout.evals.inspect.accepts import accepted_by
+from heldout.evals.inspect.grading import accepted_by
 
 if TYPE_CHECKING:
     from torch import Tensor
