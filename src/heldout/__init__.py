@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from heldout.audits import audit
     from heldout.data import Suite
     from heldout.evidence import Bundle
-    from heldout.models import Model, Site, load
+    from heldout.models import CheckpointSuite, Model, Site, load
     from heldout.report import view
 
     __version__: str
 
 __all__ = [
     "Bundle",
+    "CheckpointSuite",
     "Model",
     "Site",
     "Suite",
@@ -36,6 +37,7 @@ __all__ = [
 _ROOMS = ("models", "organisms", "techniques")
 _ROOM_OF = {
     "Bundle": "evidence",
+    "CheckpointSuite": "models",
     "Model": "models",
     "Site": "models",
     "Suite": "data",

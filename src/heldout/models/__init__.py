@@ -2,6 +2,7 @@
 
 from heldout.models.architectures import ARCHITECTURES, Architecture
 from heldout.models.batching import batch_size, batches, batches_by_length
+from heldout.models.checkpoints import Checkpoint, CheckpointSuite, CheckpointWriter, log_spaced_steps, measure_along
 from heldout.models.intervene import Add, Edit, MeanAblate, Project, Resample, Set, Swap, ZeroAblate
 from heldout.models.loading import load
 from heldout.models.metrics import LogitsFunction, Metric, TokenLogits
@@ -20,6 +21,9 @@ __all__ = [
     "AccessReport",
     "Add",
     "Architecture",
+    "Checkpoint",
+    "CheckpointSuite",
+    "CheckpointWriter",
     "Edit",
     "LogitsFunction",
     "MeanAblate",
@@ -45,6 +49,8 @@ __all__ = [
     "check_access",
     "load",
     "load_research_weights",
+    "log_spaced_steps",
+    "measure_along",
     "plan_sweep",
     "sweep",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,13 @@ from torch import Tensor, nn
 def folder_digest(folder: Path) -> str:
     """`sha256:...` over the names and digests of config.json and every *.safetensors file of a folder."""
     files = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
-    listing = "\n".join(f"{file.name} {file_digest(file)}" for file in files)
+    return files_digest({file.name: file_digest(file) for file in files})
+
+
+def files_digest(digests: Mapping[str, str]) -> str:
+    """The `folder_digest` of files whose own digests are known: config.json first, then the others by name."""
+    names = sorted(digests, key=lambda name: (name != "config.json", name))
+    listing = "\n".join(f"{name} {digests[name]}" for name in names)
     return f"sha256:{hashlib.sha256(listing.encode()).hexdigest()}"
 
 
