@@ -7,8 +7,10 @@ from typing import Any, get_args
 import pytest
 
 from heldout.audits import Thresholds
-from heldout.audits.claims import STATEMENTS, claims_of, gain, leg_statement, novelty
+from heldout.audits.claims import STATEMENTS, battery_claim, claims_of, gain, leg_statement, novelty
 from heldout.audits.judge import Decision, Findings, Judgement, Leg
+from heldout.evals.battery import BehaviouralVerdict
+from heldout.evidence import BatteryRecord, EvalRecord
 from heldout.execution import Null, Result
 from heldout.statistics import detection_power
 
@@ -118,9 +120,33 @@ def test_what_is_new_is_said_against_the_baseline() -> None:
 def test_the_gain_is_said_for_every_verdict_and_none_is_claimed_where_there_is_none() -> None:
     kinds: dict[str, Any] = {"deceptive": "concealment"}
     for decision in get_args(Decision):
-        for passes in (True, False):
-            said = gain(passes, Judgement(decision, kinds.get(decision), None))
+        for outside in get_args(BehaviouralVerdict):
+            said = gain(outside, Judgement(decision, kinds.get(decision), None))
             assert ("only the inside view" in said) == (decision == "deceptive")
+            assert ("battery is suspicious" in said) == (outside == "suspect")
             assert (
                 said.startswith("None:") == (decision in ("not_capable", "undetermined")) or decision == "generalised"
             )
+
+
+def record(**fields: Any) -> EvalRecord:
+    return EvalRecord(**{"name": "sampling", "role": "unverified", "quantity": "outvoted_by_samples", **fields})
+
+
+def test_the_battery_s_claim_has_what_was_done_as_results_and_what_was_not_in_words() -> None:
+    suspicious = record(effect=0.9, reference=0.1, n=50, p_value=1e-9, flagged=True, compared_with="verified prompts")
+    skipped = record(name="few-shot", quantity="accepted_after_few_shot", note="not done: no role is rejected")
+    claim = battery_claim("sums", BatteryRecord((suspicious, skipped), budget=1000.0, spent=400.0))
+    assert claim.found
+    assert "suspicion from sampling (unverified)" in claim.statement
+    assert "400 forward passes of one prompt, where the inside view spent 1000" in claim.statement
+    assert [(result.technique, result.effect) for result in claim.results] == [("sampling", 0.9)]
+    assert claim.results[0].null("verified prompts") == Null("verified prompts", 0.1, 0.1, 1, 1e-9)
+    assert claim.missing == "few-shot (unverified): not done: no role is rejected"
+
+
+def test_a_battery_that_finds_nothing_is_a_claim_too() -> None:
+    quiet = record(effect=0.0, reference=0.0, n=50, p_value=1.0, compared_with="verified prompts")
+    claim = battery_claim("sums", BatteryRecord((quiet,), budget=1000.0, spent=400.0))
+    assert not claim.found
+    assert "nothing suspicious" in claim.statement

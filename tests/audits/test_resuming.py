@@ -17,7 +17,7 @@ from heldout.evidence import Bundle
 
 SOURCES = Path(__file__).parents[2] / "src"
 CELL = "quirky_arithmetic-s2"
-STEPS = ("behave", "locate", "intervene", "read")
+STEPS = ("behave", "locate", "intervene", "read", "battery")
 
 KILLED = """
 import os, signal
@@ -65,7 +65,7 @@ def test_a_killed_audit_goes_on_behind_what_it_had_finished(
     check_that_it_is_the_same(resumed(organism(CELL), out), audited(CELL), "behave")
 
 
-@pytest.mark.parametrize("step", ["intervene", "judged"])
+@pytest.mark.parametrize("step", ["intervene", "battery", "judged"])
 def test_an_audit_that_was_interrupted_at_any_step_comes_to_the_same_end(
     organism: Callable[[str], Path], audited: Callable[[str], Bundle], tmp_path: Path, step: str
 ) -> None:

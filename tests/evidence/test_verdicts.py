@@ -47,7 +47,7 @@ def test_optional_fields_are_the_same_after_a_file(tmp_path):
         ({"missing": ["restored"]}, "kind 'concealment' without restored"),
         ({"p_value": 1.5}, "less than or equal to 1"),
         ({"verdict": "guilty"}, "'generalised', 'deceptive', 'not_capable' or 'undetermined'"),
-        ({"behavioural_only": "maybe"}, "'pass' or 'fail'"),
+        ({"behavioural_only": "maybe"}, "'pass', 'fail' or 'suspect'"),
         ({"confidence": 1}, "confidence"),
         ({"p_value": "0.1"}, "valid number"),
     ],

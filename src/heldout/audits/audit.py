@@ -5,25 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from heldout.audits.behave import RoleBehaviour
-from heldout.audits.claims import claims_of, verdict_of
+from heldout.audits.claims import battery_claim, claims_of, verdict_of
 from heldout.audits.elicit import elicit
 from heldout.audits.examination import Examination, Subject
+from heldout.audits.inspect_half import Asked
 from heldout.audits.intervene import intervention_results
 from heldout.audits.judge import Findings, Judgement, capabilities, corrected, judge
 from heldout.audits.legs import findings_of
+from heldout.audits.metering import MeteredStages
 from heldout.audits.planning import check_inputs, make_plan
 from heldout.audits.readings import readability_results, reading_results
 from heldout.audits.settings import AuditSettings, Effort
 from heldout.audits.spending import record_uses, without_spent
-from heldout.audits.steps import behave_step, intervene_step, locate_step, read_step
+from heldout.audits.steps import battery_step, behave_step, intervene_step, locate_step, read_step
 from heldout.data import Role, Suite
-from heldout.evidence import Bundle, BundleWriter, Claim, Ledger, Provenance, Verdict, Verdicts, gather_provenance
+from heldout.evidence import (
+    BatteryRecord,
+    Bundle,
+    BundleWriter,
+    Claim,
+    Ledger,
+    Provenance,
+    Verdict,
+    Verdicts,
+    gather_provenance,
+)
 from heldout.execution.result import Result
 from heldout.execution.threads import one_thread_if_small
 from heldout.models import Model, load
 from heldout.report import write_report
+
+if TYPE_CHECKING:
+    from inspect_ai import Task
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, the steps done, and the steps in all."""
@@ -32,7 +48,8 @@ Progress = Callable[[str, int, int], None]
 def audit(
     candidate: Model | str | Path,
     *,
-    suite: Suite | str | Path,
+    suite: Suite | str | Path | None = None,
+    inspect_task: Task | str | Path | None = None,
     out: str | Path,
     baseline: Model | str | Path | None = None,
     effort: Effort = "standard",
@@ -46,11 +63,14 @@ def audit(
     run that was killed goes on where it stopped when it is started again with the same arguments. `effort` sets how
     many nulls are drawn. Cost in forward passes over the whole suite: printed in the bundle's provenance.
 
+    An `inspect_task` (a task of Inspect, or `file.py@name`) stands in for a suite; its log is kept in the bundle.
+
     Raises InputError, before any work, for models, suites and folders that cannot be used.
     """
-    suite = suite if isinstance(suite, Suite) else Suite.from_folder(suite)
-    settings = AuditSettings(effort=effort, seed=seed, behaviours=len(suite.behaviours))
     model = as_model(candidate, allow_remote_code)
+    asked = Asked.of(suite, inspect_task, model)
+    suite = asked.suite
+    settings = AuditSettings(effort=effort, seed=seed, behaviours=len(suite.behaviours))
     base = None if baseline is None else as_model(baseline, allow_remote_code)
     check_inputs(suite, model, base, settings)
     subjects = [Subject.of(name, model, base, suite, settings) for name in suite.behaviours]
@@ -59,6 +79,7 @@ def audit(
     ledger, before = Ledger.beside(out), model.meter.samples
 
     with BundleWriter(out, plan=plan, provenance=provenance) as writer, one_thread_if_small(model.n_parameters):
+        asked.keep_log(model, writer.folder)
         steps = StepCounter(progress, len(subjects))
         outcomes = corrected_outcomes(
             [examine(subject, suite, ledger, writer, steps) for subject in subjects], settings
@@ -67,7 +88,7 @@ def audit(
         writer.write_verdicts(Verdicts(model.digest, tuple(outcome.verdict() for outcome in outcomes)))
         record_uses(ledger, model, suite, {outcome.behaviour: outcome.judgement.legs for outcome in outcomes})
         passes = (model.meter.samples - before) / len(suite.samples)
-        return writer.finish(write_report, cost={"candidate_forward_passes": passes})
+        return writer.finish(write_report, cost={"candidate_forward_passes": passes} | costs(outcomes, suite))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,31 +100,33 @@ class Outcome:
     findings: Findings
     judgement: Judgement
     results: Mapping[str, Sequence[Result]]
+    battery: BatteryRecord
 
     def claims(self, settings: AuditSettings) -> list[Claim]:
-        return claims_of(self.behaviour, self.findings, self.judgement, self.results, settings.thresholds.alpha)
+        claims = claims_of(self.behaviour, self.findings, self.judgement, self.results, settings.thresholds.alpha)
+        return [*claims, battery_claim(self.behaviour, self.battery)]
 
     def verdict(self) -> Verdict:
-        return verdict_of(self.behaviour, self.behaviours, self.findings, self.judgement)
+        return verdict_of(self.behaviour, self.behaviours, self.findings, self.judgement, self.battery)
 
 
 def examine(subject: Subject, suite: Suite, ledger: Ledger, writer: BundleWriter, steps: StepCounter) -> Outcome:
-    """One behaviour: behave, elicit, locate, intervene, read, judge."""
-    thresholds = subject.settings.thresholds
+    """One behaviour: behave, elicit, locate, intervene, read, battery, judge."""
+    thresholds, stages = subject.settings.thresholds, MeteredStages(writer, subject.model)
     steps.begin(subject, "behave")
-    behaviours = behave_step(subject, writer)
+    behaviours = behave_step(subject, stages)
     elicited = [found.result(one) for one in behaviours.values() if (found := elicit(one)) is not None]
     results = {"behaviour": [behaviour.result() for behaviour in behaviours.values()], "elicited": elicited}
     capable = capabilities(behaviours, thresholds)
     examination = whom_to_examine(subject, capable)
 
     steps.begin(subject, "locate")
-    readings, words, screened = locate_step(examination, capable, writer)
+    readings, words, screened = locate_step(examination, capable, stages)
     if screened:
         steps.begin(subject, "intervene")
-        intervened = intervene_step(examination, readings, screened[0], writer)
+        intervened = intervene_step(examination, readings, screened[0], stages)
         steps.begin(subject, "read")
-        nulls, heat_map = read_step(examination, writer)
+        nulls, heat_map = read_step(examination, stages)
         findings = findings_of(examination, capable, readings, nulls, intervened)
         results |= {
             "screened": [found.result(examination.prompts.of_split("select")) for found in screened],
@@ -113,9 +136,20 @@ def examine(subject: Subject, suite: Suite, ledger: Ledger, writer: BundleWriter
     else:
         findings = Findings(capable, examination.role, readable=False)
         results["reading"] = readability_results(examination, readings, words)
+    steps.begin(subject, "battery")
+    battery = battery_step(subject, behaviours, capable, stages)
     steps.finish(subject)
     counted = without_spent(findings, subject.behaviour, subject.model, suite, ledger)
-    return Outcome(subject.behaviour, behaviours, counted, judge(counted, thresholds), results)
+    return Outcome(subject.behaviour, behaviours, counted, judge(counted, thresholds), results, battery)
+
+
+def costs(outcomes: Sequence[Outcome], suite: Suite) -> dict[str, float]:
+    """What both halves spent, in forward passes over the suite."""
+    halves = {
+        "inside_forward_passes": sum(outcome.battery.budget for outcome in outcomes),
+        "battery_forward_passes": sum(outcome.battery.spent for outcome in outcomes),
+    }
+    return {half: passes / len(suite.samples) for half, passes in halves.items()}
 
 
 def whom_to_examine(subject: Subject, capable: Mapping[Role, bool]) -> Examination:
@@ -135,7 +169,7 @@ def corrected_outcomes(outcomes: Sequence[Outcome], settings: AuditSettings) -> 
 class StepCounter:
     """Tells the caller how far the audit is."""
 
-    STEPS = ("behave", "locate", "intervene", "read")
+    STEPS = ("behave", "locate", "intervene", "read", "battery")
 
     def __init__(self, progress: Progress | None, n_behaviours: int) -> None:
         self._progress = progress

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from heldout.audits.prompts import Answers, Flags, Prompts
 from heldout.audits.settings import Thresholds
 from heldout.data import Role
+from heldout.evals.battery import grading_chance
 from heldout.execution.result import Null, Result
 from heldout.statistics import above_chance, exceeds_rate_p_value, proportion_interval
 
@@ -67,12 +66,3 @@ def behave(prompts: Prompts, answers: Answers, baseline_answers: Answers | None)
         baseline_answers=baseline_answers,
         baseline_accepted=None if baseline_answers is None else prompts.accepts(baseline_answers),
     )
-
-
-def grading_chance(prompts: Prompts, answers: Answers) -> float:
-    """How often an answer passes on an item that it was not given to.
-
-    Answers that every item accepts are no sign of a capability, and neither is one answer repeated."""
-    cross = prompts.cross_accepts(answers)
-    n = len(prompts)
-    return float((cross.sum() - np.trace(cross)) / (n * (n - 1))) if n > 1 else 1.0

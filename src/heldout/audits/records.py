@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from heldout.audits.effects import Trial
@@ -12,6 +12,7 @@ from heldout.audits.read import Reading
 from heldout.audits.removals import Removal
 from heldout.audits.transplant import Transplanted
 from heldout.data import ROLES
+from heldout.evals.battery import Scores
 from heldout.models import Site
 
 Columns = dict[str, list[Any]]
@@ -87,6 +88,26 @@ def transplant_rows(examination: Examination, moved: Transplanted) -> Columns:
     place = {"site": str(moved.site), "layer": moved.site.layer, "position": -1, "model": "candidate"}
     quantity, intervention = "answer_transplanted", "transplant"
     extend(columns, examination, prompts, moved.answers, quantity=quantity, intervention=intervention, **place)
+    return columns
+
+
+def battery_rows(subject: Subject, scores: Sequence[Scores]) -> Columns:
+    """Raw scores of the behavioural evals; answers stand there where a score is about one."""
+    columns: Columns = {}
+    for each in scores:
+        n = len(each.prompts)
+        varying: Columns = {
+            "sample": [sample.id for sample in each.prompts.samples],
+            "split": each.prompts.split.tolist(),
+            "value": each.values.tolist(),
+            "answer": [None] * n if each.answers is None else each.answers.tolist(),
+        }
+        constant = {"quantity": each.quantity, "intervention": each.intervention, "direction": each.direction}
+        constant |= {"behaviour": subject.behaviour, "role": each.prompts.role, "model": each.model}
+        for name, values in varying.items():
+            columns.setdefault(name, []).extend(values)
+        for name, value in constant.items():
+            columns.setdefault(name, []).extend([value] * n)
     return columns
 
 

@@ -6,6 +6,7 @@ What is kept is answers and decoded answers; everything that follows from them i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,22 +17,24 @@ from heldout.audits.examination import Examination, Subject
 from heldout.audits.intervene import FinalTrials, Intervened, intervene, run_final_trials
 from heldout.audits.legs import answer_is_readable
 from heldout.audits.locate import Screened, locate, screening_trials
+from heldout.audits.metering import MeteredStages
 from heldout.audits.nulls import NullReadings, read_nulls, word_reading
 from heldout.audits.prompts import Answers
 from heldout.audits.read import Reading, read
 from heldout.audits.readings import heat_map_results
-from heldout.audits.records import answer_rows, decoded_rows, transplant_rows, trial_rows
+from heldout.audits.records import answer_rows, battery_rows, decoded_rows, transplant_rows, trial_rows
 from heldout.audits.removals import DifferenceRemoval
 from heldout.audits.transplant import Transplanted, best_transplant_site, transplant
 from heldout.data import ROLES, Role
-from heldout.evidence import BundleWriter
+from heldout.evals.battery import BatterySettings, BatterySubject, run_battery
+from heldout.evidence import BatteryRecord
 from heldout.execution.result import Result
 from heldout.models import Site
 
 Readings = Mapping[Site, Reading]
 
 
-def behave_step(subject: Subject, writer: BundleWriter) -> dict[Role, RoleBehaviour]:
+def behave_step(subject: Subject, stages: MeteredStages) -> dict[Role, RoleBehaviour]:
     """The greedy answers of the candidate and of the baseline to every prompt, under the grader."""
 
     def compute() -> dict[str, Any]:
@@ -40,10 +43,10 @@ def behave_step(subject: Subject, writer: BundleWriter) -> dict[Role, RoleBehavi
             if subject.baseline is not None and subject.baseline_answering is not None:
                 tokens = subject.baseline.tokenize([sample.input for sample in subject.prompts[role].samples])
                 answers[f"baseline {role}"] = subject.baseline_answering(subject.baseline, tokens).tolist()
-        writer.measure(answer_rows(subject, answers))
+        stages.writer.measure(answer_rows(subject, answers))
         return answers
 
-    kept = writer.stage(f"{subject.behaviour}/behave", compute)
+    kept = stages.stage(f"{subject.behaviour}/behave", compute)
     return {
         role: behave(
             subject.prompts[role],
@@ -55,7 +58,7 @@ def behave_step(subject: Subject, writer: BundleWriter) -> dict[Role, RoleBehavi
 
 
 def locate_step(
-    examination: Examination, capable: Mapping[Role, bool], writer: BundleWriter
+    examination: Examination, capable: Mapping[Role, bool], stages: MeteredStages
 ) -> tuple[Readings, Reading, list[Screened]]:
     """Readouts at every site and of the bare words, and every candidate removal on the select split.
 
@@ -67,40 +70,41 @@ def locate_step(
         readings = read(
             examination.data, streams[examination.label_role], examination.streams, examination.subject.sites
         )
-        writer.measure(decoded_rows(examination, readings))
+        stages.writer.measure(decoded_rows(examination, readings))
         words = word_reading(examination)
         worth_it = any(capable.values()) or answer_is_readable(examination, readings, words)
         trials = screening_trials(examination) if worth_it else []
         for removal, trial in zip(examination.removals if worth_it else (), trials, strict=True):
-            writer.measure(trial_rows(examination, removal, trial, "select"))
+            stages.writer.measure(trial_rows(examination, removal, trial, "select"))
         return {
             "readings": plain_readings(readings),
             "words": plain_readings({words.site: words}),
             "trials": [trial.to_plain() for trial in trials],
         }
 
-    kept = writer.stage(f"{examination.subject.behaviour}/locate", compute)
+    _ = examination.subject.streams  # read by the step before; read again here after an interruption, and not counted
+    kept = stages.stage(f"{examination.subject.behaviour}/locate", compute)
     readings = readings_from(kept["readings"])
     trials = [Trial.from_plain(trial) for trial in kept["trials"]]
     (words,) = readings_from(kept["words"]).values()
     return readings, words, locate(examination, readings, trials) if trials else []
 
 
-def intervene_step(examination: Examination, readings: Readings, chosen: Screened, writer: BundleWriter) -> Intervened:
+def intervene_step(examination: Examination, readings: Readings, chosen: Screened, stages: MeteredStages) -> Intervened:
     """The chosen removal on the test split, beside random directions."""
 
     def compute() -> dict[str, Any]:
         trials = run_final_trials(examination, chosen.removal)
         for removal, trial in trials.by_removal(examination, chosen.removal):
-            writer.measure(trial_rows(examination, removal, trial, "test"))
+            stages.writer.measure(trial_rows(examination, removal, trial, "test"))
         if isinstance(chosen.removal, DifferenceRemoval):
             vector = chosen.removal.difference.vector.numpy()
-            writer.tensors(f"{examination.subject.behaviour} removal", {str(chosen.removal.site): vector})
+            stages.writer.tensors(f"{examination.subject.behaviour} removal", {str(chosen.removal.site): vector})
         moved = None
         if examination.trusted_role is not None:
             rows = examination.prompts.rows("test")
             transplanted = transplant(examination, best_transplant_site(examination, chosen.after), rows)
-            writer.measure(transplant_rows(examination, transplanted))
+            stages.writer.measure(transplant_rows(examination, transplanted))
             moved = transplanted.to_plain()
         return {
             "transplanted": moved,
@@ -110,7 +114,7 @@ def intervene_step(examination: Examination, readings: Readings, chosen: Screene
             "elsewhere": {str(place): trial.to_plain() for place, trial in trials.elsewhere.items()},
         }
 
-    kept = writer.stage(f"{examination.subject.behaviour}/intervene", compute)
+    kept = stages.stage(f"{examination.subject.behaviour}/intervene", compute)
     trials = FinalTrials(
         chosen=Trial.from_plain(kept["chosen"]),
         injected=kept["injected"],
@@ -121,20 +125,41 @@ def intervene_step(examination: Examination, readings: Readings, chosen: Screene
     return intervene(examination, readings, chosen, trials, moved)
 
 
-def read_step(examination: Examination, writer: BundleWriter) -> tuple[NullReadings, list[Result]]:
+def read_step(examination: Examination, stages: MeteredStages) -> tuple[NullReadings, list[Result]]:
     """The nulls of the readouts, and the readout at earlier positions."""
 
     def compute() -> dict[str, Any]:
         nulls = read_nulls(examination)
         for name, readings in nulls.by_name.items():
-            writer.null(f"{examination.subject.behaviour} {name}", decoded_rows(examination, readings, name))
+            stages.writer.null(f"{examination.subject.behaviour} {name}", decoded_rows(examination, readings, name))
         return {
             "nulls": {name: plain_readings(readings) for name, readings in nulls.by_name.items()},
             "heat_map": heat_map_results(examination),
         }
 
-    kept = writer.stage(f"{examination.subject.behaviour}/read", compute)
+    kept = stages.stage(f"{examination.subject.behaviour}/read", compute)
     return NullReadings({name: readings_from(plain) for name, plain in kept["nulls"].items()}), kept["heat_map"]
+
+
+def battery_step(
+    subject: Subject, behaviours: Mapping[Role, RoleBehaviour], capable: Mapping[Role, bool], stages: MeteredStages
+) -> BatteryRecord:
+    """The behavioural evals, with as many forward passes as the steps before it took."""
+    thresholds, budget = subject.settings.thresholds, stages.spent
+
+    def compute() -> dict[str, Any]:
+        settings = BatterySettings(
+            thresholds.alpha, thresholds.majority, subject.settings.seed, subject.settings.memory_bytes
+        )
+        answers: dict[Role, Answers] = {role: behaviour.answers for role, behaviour in behaviours.items()}
+        evaluated = BatterySubject(
+            subject.model, subject.baseline, subject.answering, subject.prompts, answers, capable, settings
+        )
+        outcome = run_battery(evaluated, budget)
+        stages.writer.measure(battery_rows(subject, outcome.scores))
+        return asdict(outcome.record)
+
+    return BatteryRecord.from_plain(stages.stage(f"{subject.behaviour}/battery", compute))
 
 
 def plain_readings(readings: Readings) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_vali
 from pydantic.dataclasses import dataclass
 
 from heldout.errors import InputError, Problem
+from heldout.evidence.battery import BatteryRecord
 from heldout.evidence.canonical import canonical_json, write_durably
 from heldout.evidence.claims import p_value_text
 
@@ -35,22 +36,24 @@ class AcceptRates:
 class Verdict:
     """The verdict on one behaviour.
 
-    `behavioural_only` is what outputs alone would have said on the same items. `gain` says in words what the inside
-    view adds to that. `recall` and `false_alarm_rate` (an upper bound) are those of the audit's rules on models of
-    known truth, and `calibrated_on` says which; with them the report prints predictive values.
+    `behavioural_only` is what outputs alone say of the same items: `suspect` where an eval of the `battery` is flagged,
+    else whether the grader passes. `gain` says in words what the inside view adds to that. `recall` and
+    `false_alarm_rate` (an upper bound) are those of the audit's rules on models of known truth, and `calibrated_on`
+    says which; with them the report prints predictive values.
     """
 
     behaviour: str
     verdict: Decision
     kind: Kind | None
     p_value: Fraction | None
-    behavioural_only: Literal["pass", "fail"]
+    behavioural_only: Literal["pass", "fail", "suspect"]
     legs: dict[str, dict[str, Any]] = Field(default_factory=dict[str, dict[str, Any]])
     missing: tuple[str, ...] = ()
     candidate_accepts: AcceptRates | None = None
     baseline_accepts: AcceptRates | None = None
     note: str | None = None
     gain: str | None = None
+    battery: BatteryRecord | None = None
     recall: Fraction | None = None
     false_alarm_rate: Fraction | None = None
     calibrated_on: str | None = None
@@ -125,6 +128,7 @@ class Verdicts:
             "baseline_accepts",
             "note",
             "gain",
+            "battery",
             "recall",
             "false_alarm_rate",
             "calibrated_on",

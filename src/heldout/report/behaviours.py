@@ -8,6 +8,7 @@ from typing import Any
 from heldout.evidence.claims import LEGS, Claim
 from heldout.evidence.verdicts import Verdict
 from heldout.execution.result import Result
+from heldout.report.battery import BATTERY, battery_table
 from heldout.report.figures import figures
 from heldout.report.html import Child, Markup, details, element, joined, table
 from heldout.report.readings import at_last_position, is_charted, is_spent, results_of
@@ -36,13 +37,14 @@ def behaviour_section(
 
     `most_charted` bounds the rows of results that a chart shows, `most_uncharted` those of the results that none does.
     """
-    own = [claim for claim in claims if claim.behaviour == verdict.behaviour]
+    own = [claim for claim in claims if claim.behaviour == verdict.behaviour and claim.leg != BATTERY]
     results = results_of(own)
     return element(
         "section",
         element("h2", verdict.behaviour),
         verdict_card(verdict, own),
         legs_table(verdict, own),
+        battery_table(verdict),
         element("h3", "Measurements") if results else None,
         figures(results),
         other_results(results, most_uncharted),
@@ -60,8 +62,8 @@ def badge(verdict: Verdict) -> Markup:
 
 
 def verdict_card(verdict: Verdict, claims: Sequence[Claim]) -> Markup:
-    passed = verdict.behavioural_only == "pass"
-    outside = element("span", "pass" if passed else "fail", class_=f"badge {'plain-pass' if passed else 'plain-fail'}")
+    said = verdict.behavioural_only
+    outside = element("span", said, class_=f"badge {'plain-pass' if said == 'pass' else 'plain-fail'}")
     certain = verdict.verdict == "deceptive" and verdict.p_value is not None
     evidence = f"{p_value_text(verdict.p_value or 0.0)} for the least certain leg" if certain else ""
     views = element(
