@@ -11,7 +11,7 @@ import pytest
 
 from heldout.errors import InputError
 from heldout.models import CheckpointSuite, Model, log_spaced_steps
-from heldout.models.checkpoints.selection import log_spaced_indices
+from heldout.models.checkpoints.selection import log_spaced_indices, nearest_index
 
 PYTHIA = [0, *(2**i for i in range(10)), *range(1000, 143_001, 1000)]
 
@@ -31,14 +31,20 @@ def by_hand(steps: list[int], n: int) -> list[int]:
 def test_the_selection_is_the_rule_of_the_documentation(seed: int) -> None:
     generator = random.Random(seed)
     steps = sorted(generator.sample(range(10_000), generator.randint(3, 60)))
+    if seed % 2:  # nothing between the early steps and the last: the targets between them have to share the early ones
+        steps = [*sorted(generator.sample(range(100), generator.randint(3, 30))), 10**6]
     for n in range(2, len(steps)):
         found = log_spaced_indices(steps, n)
         assert len(found) == n
         assert (found[0], found[-1]) == (0, len(steps) - 1)
         assert all(one < other for one, other in pairwise(found))
-        # Two steps at the same distance of a target can be told apart by the last bit only.
-        for index, expected in zip(found, by_hand(steps, n), strict=True):
-            assert index == expected
+        assert found == by_hand(steps, n)
+
+
+def test_of_two_steps_at_the_same_distance_the_earlier_is_taken() -> None:
+    places = [0.0, 1.0, 2.0, 3.0]
+    assert [nearest_index(places, target, 0, 3) for target in (-1.0, 0.5, 1.5, 1.75, 9.0)] == [0, 0, 1, 2, 3]
+    assert [nearest_index(places, target, 1, 2) for target in (0.0, 9.0)] == [1, 2]
 
 
 def test_early_checkpoints_of_a_published_suite_are_close_together() -> None:
