@@ -26,8 +26,15 @@ def audit(
     candidate: Annotated[
         str, typer.Argument(metavar="CANDIDATE", help="The model under audit: a Hugging Face folder, or a hub id.")
     ],
-    suite: Annotated[Path, typer.Option(help="The folder with suite.toml and samples.jsonl.")],
     out: Annotated[Path, typer.Option(help="The folder to write the bundle to. It must not exist yet.")],
+    suite: Annotated[Path | None, typer.Option(help="The folder with suite.toml and samples.jsonl.")] = None,
+    inspect_task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.py@NAME",
+            help="A task of Inspect in place of a suite. Needs the extra inspect. Its file is run.",
+        ),
+    ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(
@@ -49,6 +56,7 @@ def audit(
     \b
     Example:
       heldout audit models/new --baseline models/old --suite suites/sums --out runs/new
+      heldout audit models/new --inspect-task evals/sums.py@sums --out runs/new
 
     \b
     Exit codes:
@@ -62,6 +70,7 @@ def audit(
         bundle = audits.audit(
             candidate,
             suite=suite,
+            inspect_task=inspect_task,
             out=out,
             baseline=baseline,
             effort=effort.value,
