@@ -18,7 +18,6 @@ from inspect_ai.model import (
     ModelUsage,
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
-from typing_extensions import override
 
 from heldout.errors import InputError, Problem, Problems
 from heldout.evals.inspect.answering import Reply, Request, answer, room
@@ -70,7 +69,6 @@ class HeldoutAPI(ModelAPI):
         elif self._capture is not None and loaded is not None:
             self._capture.check_model(self._called, loaded)
 
-    @override
     async def generate(
         self, input: list[ChatMessage], tools: list[ToolInfo], tool_choice: ToolChoice, config: GenerateConfig
     ) -> ModelOutput:
@@ -88,11 +86,9 @@ class HeldoutAPI(ModelAPI):
         reply = await self._batcher(request, (settings, room(request, model.context_length)))
         return self._output(reply, time.monotonic() - started)
 
-    @override
     def max_connections(self) -> int:
         return 2 * self._batch_size
 
-    @override
     def connection_key(self) -> str:
         return self.model_name
 
