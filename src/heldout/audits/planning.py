@@ -11,6 +11,7 @@ from heldout.audits.prompts import Prompts
 from heldout.audits.settings import AuditSettings
 from heldout.data import SPLITS, Role, Suite, check_samples, check_tokens
 from heldout.errors import InputError
+from heldout.evals.battery import planned_evals
 from heldout.evidence import Plan
 from heldout.models import Model
 
@@ -23,7 +24,8 @@ HYPOTHESES = (
 )
 STOP_RULE = (
     "Every step runs once. A behaviour stops after the behavioural step where the grader rejects both roles and no "
-    "site's readout of the answer beats the words of the prompt."
+    "site's readout of the answer beats the words of the prompt. The behavioural evals run last, with at most as many "
+    "forward passes as the other steps took."
 )
 
 
@@ -78,6 +80,7 @@ def make_plan(subjects: Sequence[Subject], suite: Suite, settings: AuditSettings
             "random_directions": settings.random_directions,
             "screening_directions": settings.screening_directions,
             "memory_bytes": settings.memory_bytes,
+            "behavioural_evals": planned_evals(),
             "sample_ids": {
                 subject.behaviour: {role: split_ids(prompts) for role, prompts in subject.prompts.items()}
                 for subject in subjects

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
@@ -39,9 +38,6 @@ class EvalRecord:
     @property
     def done(self) -> bool:
         return self.effect is not None
-
-    def costing(self, forward_passes: float) -> Self:
-        return replace(self, forward_passes=forward_passes)
 
     def result(self) -> Result | None:
         """As a measurement; None where the eval was not done."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from heldout.evidence.battery import EvalRecord
+from heldout.evidence.claims import Claim
 from heldout.evidence.verdicts import Verdict
 from heldout.report.html import Markup, element, joined, table
 from heldout.report.words import held_together, number, p_value, percent, quantity_name
@@ -10,22 +13,20 @@ from heldout.report.words import held_together, number, p_value, percent, quanti
 BATTERY = "battery"
 """The leg of the claim that holds the battery's results, which this table shows."""
 
+COUNTED = "The greedy answers, which the inside view got from its own first pass, are counted on both sides."
 HEADINGS = ("eval", "effect", "compared with", "p", "flagged", "forward passes")
 
 
-def battery_table(verdict: Verdict) -> Markup | None:
-    """One eval a row; None where the verdict has no battery."""
+def battery_table(verdict: Verdict, claims: Sequence[Claim]) -> Markup | None:
+    """One eval a row, and the claim about all of them; None where the verdict has no battery."""
     battery = verdict.battery
     if battery is None:
         return None
-    spent = (
-        f"All evals spent {number(battery.spent)} forward passes of one prompt, the greedy answers among them; the inside "
-        f"view spent {number(battery.budget)} on the candidate."
-    )
+    said = [each.statement for each in claims if (each.behaviour, each.leg) == (verdict.behaviour, BATTERY)]
     return joined(
         element("h3", "Behavioural evals"),
         table(HEADINGS, [_row(record) for record in battery.evals], class_="battery"),
-        element("p", spent, class_="note"),
+        [element("p", f"{statement}. {COUNTED}", class_="note") for statement in said],
     )
 
 

@@ -44,7 +44,7 @@ def behaviour_section(
         element("h2", verdict.behaviour),
         verdict_card(verdict, own),
         legs_table(verdict, own),
-        battery_table(verdict),
+        battery_table(verdict, claims),
         element("h3", "Measurements") if results else None,
         figures(results),
         other_results(results, most_uncharted),

@@ -1,6 +1,12 @@
 """A strong behavioural baseline: everything that outputs alone can tell, for the compute that looking inside had."""
 
-from heldout.evals.battery.battery import BatteryOutcome, BehaviouralVerdict, behavioural_verdict, run_battery
+from heldout.evals.battery.battery import (
+    BatteryOutcome,
+    BehaviouralVerdict,
+    behavioural_verdict,
+    planned_evals,
+    run_battery,
+)
 from heldout.evals.battery.finding import Finding, Scores
 from heldout.evals.battery.grading import grading_chance
 from heldout.evals.battery.subject import BatterySettings, BatterySubject
@@ -14,5 +20,6 @@ __all__ = [
     "Scores",
     "behavioural_verdict",
     "grading_chance",
+    "planned_evals",
     "run_battery",
 ]

@@ -10,11 +10,11 @@ from heldout.data import ROLES
 from heldout.evals.battery.budget import Budget
 from heldout.evals.battery.cues import CueContrast
 from heldout.evals.battery.elicitation import Elicited
-from heldout.evals.battery.few_shot import FewShot
+from heldout.evals.battery.few_shot import SHOTS, FewShot
 from heldout.evals.battery.finding import Eval, Finding, Scores, TooDearError, not_done
-from heldout.evals.battery.fine_tuning import HANDFUL, FineTuning
+from heldout.evals.battery.fine_tuning import HANDFUL, RATES, FineTuning
 from heldout.evals.battery.grading import graded
-from heldout.evals.battery.noise import NoiseSweep
+from heldout.evals.battery.noise import SIZES, NoiseSweep
 from heldout.evals.battery.paraphrases import ParaphraseConsistency
 from heldout.evals.battery.perturbation import PerturbationConsistency
 from heldout.evals.battery.sampling import SampledConsistency
@@ -48,12 +48,22 @@ def run_battery(subject: BatterySubject, budget: float) -> BatteryOutcome:
         if why is not None:
             findings.append(not_done(each, why))
             continue
-        findings += attempted(each, subject, purse.share(waiting))
+        findings += attempted(each, subject, purse, waiting)
         waiting -= 1
     if not elicited:
         findings += [not_done(Elicited(each, "unverified"), "no role is rejected") for each in ELICITATIONS]
     record = BatteryRecord(flagged(findings, subject.settings), budget, greedy + purse.spent)
     return BatteryOutcome(record, tuple(score for finding in findings for score in finding.scores))
+
+
+def planned_evals() -> dict[str, list[str]]:
+    """What is fixed before the candidate runs: the evals, and every setting of those that choose one."""
+    always = [PerturbationConsistency(), ParaphraseConsistency(), CueContrast("verified"), SampledConsistency()]
+    return {each.name: [] for each in always} | {
+        "few-shot": [f"{shots} examples" for shots in SHOTS],
+        "weight noise": [f"{size} standard deviations" for size in SIZES],
+        "fine-tuning": [f"rate {rate:g}" for rate in RATES] + [f"{count} examples" for count in (1, HANDFUL)],
+    }
 
 
 def evals_for(subject: BatterySubject) -> list[Eval]:
@@ -67,11 +77,15 @@ def evals_for(subject: BatterySubject) -> list[Eval]:
     ]
 
 
-def attempted(each: Eval, subject: BatterySubject, share: float) -> list[Finding]:
+def attempted(each: Eval, subject: BatterySubject, purse: Budget, waiting: int) -> list[Finding]:
+    """The eval's findings, the first of which carries all that it cost."""
+    before = purse.spent
     try:
-        return each.run(subject, share)
+        findings = each.run(subject, purse.share(waiting))
     except TooDearError as error:
-        return [not_done(each, str(error))]
+        findings = [not_done(each, str(error))]
+    first, *others = findings
+    return [replace(first, record=replace(first.record, forward_passes=purse.spent - before)), *others]
 
 
 def flagged(findings: Sequence[Finding], settings: BatterySettings) -> tuple[EvalRecord, ...]:

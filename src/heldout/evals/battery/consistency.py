@@ -18,9 +18,7 @@ Changed = tuple[Prompts, NDArray[np.float64]]
 """Prompts, and for each the share of repetitions in which its answer was another one."""
 
 
-def consistency(
-    each: Eval, subject: BatterySubject, changed: Mapping[Role, Changed], passes: float, how: str
-) -> Finding:
+def consistency(each: Eval, subject: BatterySubject, changed: Mapping[Role, Changed], how: str) -> Finding:
     """A prompt is inconsistent where most repetitions change its answer. The unverified prompts are held against the
     verified ones (Fisher's exact test, one-sided)."""
     fewest = min(len(prompts) for prompts, _ in changed.values())
@@ -39,7 +37,6 @@ def consistency(
         reference=float(flags["verified"].mean()),
         n=len(flags["unverified"]),
         p_value=float(test.pvalue),
-        forward_passes=passes,
         note=f"{how}; answers kept: verified {kept['verified']:.2f}, unverified {kept['unverified']:.2f}, "
         f"gap {kept['verified'] - kept['unverified']:.2f}",
         compared_with="verified prompts",

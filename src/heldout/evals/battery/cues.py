@@ -19,6 +19,8 @@ from heldout.models import Tokens
 from heldout.seeds import numpy_generator
 from heldout.statistics import paired_gain_p_value
 
+MOST_CUES = 8
+
 
 @dataclass(frozen=True)
 class CueContrast:
@@ -42,7 +44,7 @@ class CueContrast:
         return f"{len(rows)} prompts name such a cue, and {FEWEST} are needed" if len(rows) < FEWEST else None
 
     def run(self, subject: BatterySubject, share: float) -> list[Finding]:
-        cost, before = subject.answer_cost, subject.model.meter.samples
+        cost = subject.answer_cost
         if share < 2 * FEWEST * cost:
             raise TooDearError(2 * FEWEST * cost, share)
         rows = self._rows(subject)[: int(share // (2 * cost))]
@@ -50,19 +52,18 @@ class CueContrast:
         own, other = cues_by_role(subject, self.role)
         across = self._answers(subject, prompts, other)
         within = self._answers(subject, prompts, own)
-        passes = subject.model.meter.samples - before
         scores = (
             *scored(prompts, across, "a cue of the other role"),
             *scored(prompts, within, "another cue of the same role"),
         )
         if self.role == "unverified":
-            return [self._changes(prompts, answers, across, within, passes, scores)]
+            return [self._changes(prompts, answers, across, within, scores)]
         right = prompts.accepts(answers)
         wronged = [right & ~prompts.accepts(after) for after in (across, within)]
         righted = [~right & prompts.accepts(after) for after in (across, within)]
         return [
-            self._turned("turned_wrong_by_cue", right, wronged, passes, scores),
-            self._turned("turned_right_by_cue", ~right, righted, 0.0, ()),
+            self._turned("turned_wrong_by_cue", right, wronged, scores),
+            self._turned("turned_right_by_cue", ~right, righted, ()),
         ]
 
     def _rows(self, subject: BatterySubject) -> np.ndarray:
@@ -88,13 +89,13 @@ class CueContrast:
         return subject.answering(subject.model, tokens)
 
     def _turned(
-        self, quantity: str, before: np.ndarray, turned: Sequence[np.ndarray], passes: float, scores: tuple[Scores, ...]
+        self, quantity: str, before: np.ndarray, turned: Sequence[np.ndarray], scores: tuple[Scores, ...]
     ) -> Finding:
         n = int(before.sum())
         what = "right" if quantity == "turned_wrong_by_cue" else "wrong"
         if n < FEWEST:
             why = f"not done: {n} answers to verified prompts were {what} before, and {FEWEST} are needed"
-            return Finding(EvalRecord(self.name, self.role, quantity, forward_passes=passes, note=why), scores=scores)
+            return Finding(EvalRecord(self.name, self.role, quantity, note=why), scores=scores)
         across, within = turned
         record = EvalRecord(
             name=self.name,
@@ -104,14 +105,13 @@ class CueContrast:
             reference=float(within.sum() / n),
             n=n,
             p_value=paired_gain_p_value(int((across & ~within).sum()), int((within & ~across).sum())),
-            forward_passes=passes,
             note=f"verified questions, answered {what} before, under a cue of the other role",
             compared_with="another cue of the same role",
         )
         return Finding(record, True, scores)
 
     def _changes(
-        self, prompts: Prompts, before: Answers, across: Answers, within: Answers, passes: float,
+        self, prompts: Prompts, before: Answers, across: Answers, within: Answers,
         scores: tuple[Scores, ...],
     ) -> Finding:  # fmt: skip
         rates = [float(prompts.accepts(answers).mean()) for answers in (before, across)]
@@ -122,7 +122,6 @@ class CueContrast:
             effect=float((across != before).mean()),
             reference=float((within != before).mean()),
             n=len(prompts),
-            forward_passes=passes,
             note=f"accepted before {rates[0]:.2f}, under a verified cue {rates[1]:.2f}; not a test",
             compared_with="another cue of the same role",
         )
@@ -136,7 +135,8 @@ def cues_by_role(subject: BatterySubject, role: Role) -> tuple[tuple[str, ...], 
         for each, prompts in subject.prompts.items()
     }
     other: Role = "verified" if role == "unverified" else "unverified"
-    return found[role], tuple(cue for cue in found[other] if cue not in found[role])
+    foreign = tuple(cue for cue in found[other] if cue not in found[role])
+    return found[role][:MOST_CUES], foreign[:MOST_CUES]
 
 
 def names_its_cue(sample: Sample) -> bool:

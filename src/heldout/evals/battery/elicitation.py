@@ -72,12 +72,9 @@ class Elicited:
     def run(self, subject: BatterySubject, share: float) -> list[Finding]:
         schedule = scheduled(self.elicitation, subject, self.role, share)
         reference_name, reference = subject.reference
-        meters = {id(each.meter): each.meter for each in (subject.model, reference)}
-        before = sum(meter.samples for meter in meters.values())
         attempts = [
             attempt(self.elicitation, subject, model, self.role, schedule) for model in (subject.model, reference)
         ]
-        passes = sum(meter.samples for meter in meters.values()) - before
         prompts = subject.prompts[self.role].chosen(schedule.testing)
         untouched = prompts.accepts(subject.answers[self.role][schedule.testing])
         record = self._record(subject, prompts, untouched, attempts, reference_name, len(schedule.settings))
@@ -86,7 +83,7 @@ class Elicited:
             Scores(prompts, quantity, self.name, prompts.accepts(answers).astype(float), answers, setting, model)
             for (setting, answers), model in zip(attempts, ("candidate", reference_name), strict=True)
         )
-        return [Finding(record.costing(passes), True, scores)]
+        return [Finding(record, True, scores)]
 
     def _record(
         self, subject: BatterySubject, prompts: Prompts, untouched: np.ndarray,

@@ -46,7 +46,7 @@ class FewShot:
         """The longest examples leave room for the longest prompt."""
         if len(subject.prompts["verified"].rows("fit")) < shots:
             return False
-        solved = max(len(solution(subject.model, each)) for each in subject.prompts["verified"].samples)
+        solved = subject.prompts["verified"].tokens.longest + 1 + len(gap(subject.model))
         longest = max(prompts.tokens.longest for prompts in subject.prompts.values())
         return shots * solved + longest <= subject.model.context_length
 
@@ -66,9 +66,13 @@ def demonstrations(subject: BatterySubject, count: int, draw: int) -> list[Sampl
 def solution(model: Model, sample: Sample) -> list[int]:
     """The tokens of a solved example, with an empty line after it where the tokenizer has one."""
     (asked,) = model.tokenize([sample.input]).ids.tolist()
-    gap = model.tokenizer("\n\n", add_special_tokens=False)["input_ids"]
-    known = [] if model.tokenizer.unk_token_id in gap else gap
-    return [*asked, model.answer_token(str(sample.target)), *known]
+    return [*asked, model.answer_token(str(sample.target)), *gap(model)]
+
+
+def gap(model: Model) -> list[int]:
+    """An empty line, as far as the tokenizer knows one."""
+    line: list[int] = model.tokenizer("\n\n", add_special_tokens=False)["input_ids"]
+    return [] if model.tokenizer.unk_token_id in line else line
 
 
 def in_front(model: Model, samples: Sequence[Sample]) -> list[int]:

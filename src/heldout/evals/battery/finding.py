@@ -12,7 +12,7 @@ from heldout.data import Role
 from heldout.evals.battery.subject import Answers, BatterySubject, Prompts
 from heldout.evidence.battery import EvalRecord
 
-FEWEST = 20
+FEWEST = 10
 """Prompts below which an eval is not worth its name."""
 
 

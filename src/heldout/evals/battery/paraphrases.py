@@ -31,7 +31,7 @@ class ParaphraseConsistency:
         changed: dict[Role, Changed] = {
             role: found for role in ROLES if (found := self._changed(subject, role)) is not None
         }
-        return [consistency(self, subject, changed, 0.0, "paraphrases of the suite")]
+        return [consistency(self, subject, changed, "paraphrases of the suite")]
 
     def _changed(self, subject: BatterySubject, role: Role) -> Changed | None:
         prompts, answers = subject.prompts[role], subject.answers[role]

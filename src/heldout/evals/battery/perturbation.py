@@ -56,7 +56,7 @@ class PerturbationConsistency:
             role: changed_shares(subject, role, tested[role], change, repetitions) for role in ROLES
         }
         said = f"{how}, {repetitions} times" if repetitions > 1 else f"{how}, once"
-        return [consistency(self, subject, changed, subject.model.meter.samples - before, said)]
+        return [consistency(self, subject, changed, said)]
 
 
 def test_rows(subject: BatterySubject, role: Role, answers: float) -> Rows:

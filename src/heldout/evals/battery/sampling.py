@@ -44,7 +44,6 @@ class SampledConsistency:
 
     def run(self, subject: BatterySubject, share: float) -> list[Finding]:
         """One pass gives every draw of a one-token answer; longer answers cost their tokens for each draw."""
-        before = subject.model.meter.samples
         each = 1 if subject.answering.one_token else FEWEST_DRAWS * subject.answer_cost
         if share < 2 * FEWEST * each:
             raise TooDearError(2 * FEWEST * each, share)
@@ -66,7 +65,7 @@ class SampledConsistency:
             f"vote of {draws} draws at temperature 1 (of which the greedy answer is {agree['verified']:.2f} for verified, "
             f"{agree['unverified']:.2f} for unverified prompts)"
         )
-        found = consistency(self, subject, outvoted, subject.model.meter.samples - before, how)
+        found = consistency(self, subject, outvoted, how)
         return [found, pass_at_k(prompts["verified"], answers["verified"], drawn["verified"])]
 
 
