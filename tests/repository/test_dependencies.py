@@ -15,7 +15,11 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 RUNTIME = [Requirement(line) for line in PROJECT["dependencies"]]
 EXTRAS = {name: [Requirement(line) for line in lines] for name, lines in PROJECT["optional-dependencies"].items()}
-DECLARED = [*RUNTIME, *(requirement for extra in EXTRAS.values() for requirement in extra)]
+DECLARED = [
+    *RUNTIME,
+    *(requirement for extra in EXTRAS.values() for requirement in extra if requirement.name != "heldout"),
+]
+"""An extra may name the project's own extras, which are listed beside it."""
 PINS = {
     canonicalize_name(name): pinned
     for name, pinned in re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
