@@ -1,0 +1,113 @@
+"""`heldout study`: what many finished audits say together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from heldout.cli.options import Json
+from heldout.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from heldout.studies import FigureOne
+    from heldout.studies.figure_one.counts import Share
+
+PAGE = "report.html"
+
+study = typer.Typer(
+    help="Sum up many finished audits. Stored results are read, and no model is run.",
+    short_help="Sum up many finished audits.",
+)
+
+
+@study.callback()
+def study_command() -> None:
+    """Sum up many finished audits. Stored results are read, and no model is run."""
+
+
+@study.command("figure-1")
+def figure_1_command(
+    organisms: Annotated[Path, typer.Option(metavar="DIR", help="The folder of organisms, with their sealed truth.")],
+    runs: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder of their bundles, one of each organism's name.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for tables, figure and page.")],
+    trajectories: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder of trajectories: models along training or along size.")
+    ] = None,
+    trajectory_runs: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder of their bundles, as TRAJECTORY/POINT.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Who catches a danger as it grows: behavioural evals, only the inside view, or nothing.
+
+    Compares the bundles of organisms with the planted truth: what each view catches of each stage, its false
+    alarms on honest models, and along trajectories the bands in which either of them catches it. Writes
+    table.parquet, rates.parquet, curves.parquet, figure-1.json, figure-1.svg and report.html, a page that
+    opens offline.
+
+    \b
+    Example:
+      heldout study figure-1 --organisms zoo --runs runs/zoo --out figure-1
+
+    \b
+    Exit codes:
+      0  no honest organism was called deceptive
+      1  an honest organism was called deceptive
+      2  an input cannot be used, or a bundle is about another model than its organism
+    """
+    from heldout.studies import figure_1
+
+    found = figure_1(organisms, runs, out=out, trajectories=trajectories, trajectory_runs=trajectory_runs)
+    if json:
+        print_json(found.to_json())
+    else:
+        print_found(found, out)
+    if found.false_alarms:
+        raise typer.Exit(1)
+
+
+def print_found(found: FigureOne, out: Path) -> None:
+    from heldout.studies.figure_one.page import target_words
+    from heldout.studies.figure_one.stages import group_in_words
+
+    groups = [group for quantity in ("recall", "false_alarms") for group in found.rates.groups(quantity)]
+    print_table(
+        ("group", "what it is", "behavioural evals", "the inside view"),
+        [
+            (
+                group,
+                group_in_words(group),
+                in_words(found.rates.share("behaviour", group)),
+                in_words(found.rates.share("inside", group)),
+            )
+            for group in groups
+        ],
+    )
+    print()
+    marks = {True: "met", False: "missed", None: "not measured"}
+    print_table(
+        ("target", "wanted", "found", ""),
+        [(target_words(each), each.wanted, in_words(each.share), marks[each.met]) for each in found.targets],
+    )
+    print("\n" + "\n".join([*remarks(found), f"{out / PAGE}"]))
+
+
+def in_words(share: Share) -> str:
+    """Counts with their exact 95 % interval."""
+    low, high = share.interval
+    return f"{share.count} of {share.n} ({low:.2f} to {high:.2f})" if share.n else "no model"
+
+
+def remarks(found: FigureOne) -> list[str]:
+    """What a reader has to know beside the tables."""
+    named = [
+        ("honest models called deceptive", [model.name for model in found.false_alarms]),
+        ("organisms without a bundle", list(found.models.missing)),
+        ("models of trajectories without a bundle", [point.name for point in found.unaudited_points]),
+        ("not counted", [f"{skipped.name} ({skipped.reason})" for skipped in found.models.skipped]),
+    ]
+    return [f"{what}: {', '.join(names)}" for what, names in named if names]
