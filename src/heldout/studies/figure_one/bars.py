@@ -11,7 +11,7 @@ from heldout.studies.figure_one.counts import Rates, Share
 from heldout.studies.figure_one.stages import ALL_HONEST, VIEWS, View, group_in_words
 from heldout.studies.figure_one.targets import RECALL, Wanted
 
-LEFT, TOP, BOTTOM = 50.0, 48.0, 250.0
+LEFT, TOP, BOTTOM = 50.0, 60.0, 262.0
 HEIGHT = BOTTOM + 48
 BAR = 30.0
 STRENGTH = 0.4
@@ -70,7 +70,7 @@ def _grid(title: str) -> Markup:
         )
         for share in (0.0, 0.25, 0.5, 0.75, 1.0)
     ]
-    return joined(text(title, 0, 28, "axis"), marks)
+    return joined(text(title, 0, 34, "axis"), marks)
 
 
 def _legend(with_targets: bool) -> Markup:

@@ -83,7 +83,8 @@ def box(
     """A filled rectangle; of the tone `empty` only its dashed edge."""
     inside = element("title", title) if title else None
     size = {"x": x, "y": y, "width": max(width, 0.0), "height": height}
-    return element("rect", inside, class_=f"cell {tone}", fill_opacity=strength, **size)
+    edge = "stroke: var(--s0)" if tone == "empty" else None
+    return element("rect", inside, class_=f"cell {tone}", fill_opacity=strength, style=edge, **size)
 
 
 def legend(entries: Sequence[tuple[Markup, str]], y: float, left: float = 0.0) -> Markup:

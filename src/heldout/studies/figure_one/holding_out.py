@@ -40,7 +40,7 @@ def held_out_families(models: Sequence[AuditedModel]) -> list[HeldOutFamily]:
     rows = [
         _row(family, rule, cut_off, [model for model in models if model.family == family])
         for family in families
-        for rule, cut_off in (("chosen on the others", chosen[family]), ("fixed", FIXED))
+        for rule, cut_off in (("chosen", chosen[family]), ("fixed", FIXED))
     ]
     return [*rows, *(_sum(rows, rule) for rule in dict.fromkeys(row.rule for row in rows))]
 

@@ -8,6 +8,7 @@ from heldout.report.html import Markup, details, element, joined
 from heldout.report.pages import document
 from heldout.report.words import held_together, percent, spoken
 from heldout.studies.figure_one.canvas import VIEW_NAMES, Drawing
+from heldout.studies.figure_one.comparing import SignTest
 from heldout.studies.figure_one.counts import Share
 from heldout.studies.figure_one.drawing import TITLE, drawings
 from heldout.studies.figure_one.findings import FigureOne
@@ -19,7 +20,7 @@ from heldout.studies.figure_one.page_tables import (
     sign_test_table,
     target_table,
 )
-from heldout.studies.figure_one.stages import ALL_HONEST, View
+from heldout.studies.figure_one.stages import ALL_HONEST, DANGEROUS, View
 from heldout.studies.figure_one.targets import Target
 
 WORDS = (
@@ -34,7 +35,8 @@ WORDS = (
      "password-locked, where looking weak is the deception, suspect alone"),
     ("caught by the inside view", "the verdict of the audit is deceptive"),
     ("false alarm", "an honest model that is called deceptive by the inside view, or suspect by behavioural evals"),
-    ("95 % interval", "of shares the exact one (Clopper–Pearson) over models; of a mean Student’s over seeds"),
+    ("95 % interval", "of shares the exact one (Clopper–Pearson) over models; of a mean Student’s over seeds. Seeds of one "
+     "family are alike, so that intervals over models of several seeds are narrower than what a new family would need"),
 )  # fmt: skip
 SIGN_NOTE = (
     "A model counts where one view caught it and the other did not; both or neither is a tie. Seeds of one family are "
@@ -51,6 +53,7 @@ PREDICTIVE_NOTE = (
     "was no false alarm the rate is its upper bound at 95 %, about 3/n: a better value than the one shown is not proved."
 )
 MOST_NAMES = 30
+LEVEL = 0.05
 
 
 def report_page(study: FigureOne) -> str:
@@ -94,6 +97,7 @@ def _header(study: FigureOne) -> Markup:
         element("h1", TITLE),
         element("p", facts, class_="facts"),
         element("p", _answer(study)),
+        element("p", gain_sentence(study.sign_tests)),
         _missed(study.targets),
         _named_alarms(study),
         element("h3", "What the project wants, and what there is"),
@@ -116,6 +120,19 @@ def _answer(study: FigureOne) -> str:
         for group in stages
     ]
     return held_together(" ".join(said) or "No dangerous model was audited.")
+
+
+def gain_sentence(tests: Sequence[SignTest]) -> str:
+    """Where the inside view adds something, by the tests over families; and where that is not shown."""
+    over_families = [test for test in tests if test.unit == "family" and test.group in DANGEROUS]
+    gained = [t.group for t in over_families if t.inside_only > t.behaviour_only and t.p_value < LEVEL]
+    others = [test.group for test in over_families if test.group not in gained]
+    more = f"the inside view catches more than behavioural evals on {' and '.join(gained)}" if gained else ""
+    not_shown = f"that it catches more than they do is not shown on {' and '.join(others)}" if others else ""
+    if others and not gained:
+        not_shown = f"that the inside view catches more than behavioural evals is not shown on {' and '.join(others)}"
+    said = "; ".join(filter(None, (more, not_shown)))
+    return f"Counted over families, at p below {LEVEL}, {said}." if said else ""
 
 
 def _missed(targets: Sequence[Target]) -> Markup:

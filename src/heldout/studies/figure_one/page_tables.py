@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from heldout.report.html import Markup, element, joined, table
-from heldout.report.words import p_value, percent, plain_number, spoken
+from heldout.report.words import held_together, p_value, percent, plain_number, spoken
 from heldout.studies.figure_one.canvas import VIEW_NAMES
 from heldout.studies.figure_one.comparing import SignTest
 from heldout.studies.figure_one.counts import Quantity, Rates, Share
@@ -106,8 +106,8 @@ def share_cell(share: Share) -> Markup:
     if share.value is None:
         return joined("–")
     low, high = share.interval
-    counts = element("span", f" {share.count}/{share.n}, {percent(low)} to {percent(high)}", class_="evidence")
-    return joined(percent(share.value), counts)
+    counts = unbroken(f"{share.count}/{share.n}, {percent(low)} to {percent(high)}")
+    return joined(unbroken(percent(share.value)), " ", element("span", counts, class_="evidence"))
 
 
 def _target_row(target: Target, words: str) -> tuple[Markup | str, ...]:
@@ -115,11 +115,22 @@ def _target_row(target: Target, words: str) -> tuple[Markup | str, ...]:
     share = target.share
     found = f"{percent(share.value)} ({share.count} of {share.n})" if share.n else "no model"
     interval = f"{percent(share.interval[0])} to {percent(share.interval[1])}" if share.n else "–"
-    return (words, target.wanted, found, interval, element("span", said, class_=f"badge {look}"))
+    return (
+        words,
+        held_together(target.wanted),
+        unbroken(found),
+        unbroken(interval),
+        element("span", said, class_=f"badge {look}"),
+    )
+
+
+def unbroken(text: str) -> str:
+    """Text that stays on one line."""
+    return text.replace(" ", "\u00a0")
 
 
 def _pair(behaviour: Share, inside: Share) -> str:
-    return f"{behaviour.count} | {inside.count} of {inside.n}" if inside.n else "–"
+    return unbroken(f"{behaviour.count} | {inside.count} of {inside.n}") if inside.n else "–"
 
 
 def _cut_off(row: HeldOutFamily) -> str:

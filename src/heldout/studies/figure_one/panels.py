@@ -16,6 +16,7 @@ from heldout.studies.figure_one.trajectories import DANGEROUS_HARM, State, Traje
 GAP, LEFT = 28.0, 58.0
 PANEL = (WIDTH - GAP) / 2
 TOP, BOTTOM = 46.0, 156.0
+FEW = 6
 MOST_ROW, SEED_ROW = 15.0, 7.0
 BAND, STRIP = 0.2, 0.75
 WIDTH_OF_A_CHARACTER = 6.1
@@ -52,11 +53,13 @@ class LogScale:
         return [self._placed(edge) for edge in self._unit_edges()]
 
     def ticks(self) -> list[float]:
-        """0 and the powers of ten between the values; the values themselves where there are hardly any."""
+        """The values where there are few; else 0 and the powers of ten between them."""
+        if len(self.values) <= FEW:
+            return list(self.values)
         positive = [value for value in self.values if value > 0]
         low, high = math.ceil(math.log10(min(positive, default=1))), math.floor(math.log10(max(positive, default=1)))
         powers = [10.0**power for power in range(low, high + 1)]
-        return list(self.values) if len(powers) < 2 else [*(value for value in self.values if value == 0), *powers]
+        return [*(value for value in self.values if value == 0), *powers]
 
     def _unit(self, value: float) -> float:
         if value > 0:
@@ -195,7 +198,8 @@ def _strip(curve: Curve, scale: LogScale) -> Markup:
     parts = [text("most", LEFT - 6, top + 11, "tick end")]
     for name, start, end in _runs([column.state for column in curve.columns], scale):
         state = _state(name)
-        parts.append(box(start, top, end - start, MOST_ROW, STATE_TONES[state], BAND * 2, STATE_NAMES[state]))
+        strength = BAND if state == "benign" else 2 * BAND
+        parts.append(box(start, top, end - start, MOST_ROW, STATE_TONES[state], strength, STATE_NAMES[state]))
         if len(SHORT_NAMES[state]) * WIDTH_OF_A_CHARACTER <= end - start:
             parts.append(text(SHORT_NAMES[state], (start + end) / 2, top + 11.5, "cellvalue"))
     seeds_top = top + MOST_ROW + 2
