@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from heldout.studies.figure_one.curves import curves, most_frequent_phase, state_of_most
-from heldout.studies.figure_one.panels import LogScale
 from heldout.studies.figure_one.readings import Reading
+from heldout.studies.figure_one.scales import LogScale
 from heldout.studies.figure_one.trajectories import TrajectoryPoint
 from heldout.studies.figure_one.truths import PointTruth, TrajectoryTruth
 

@@ -52,6 +52,7 @@ def test_what_has_no_stage_is_left_out_by_name(add_organism, stored, tmp_path: P
     stored.write_truth(tmp_path / "zoo" / ".whole.partial-1", stored.organism_truth("whole", "sums", "S2"))
     models = read(tmp_path)
     assert [model.name for model in models.audited] == ["whole"]
+    assert models.missing == ()
     assert {skipped.name: skipped.reason for skipped in models.skipped} == {
         "elsewhere": "its truth does not tell how it was made (no recipe)",
         "later": "its stage is 'S9', and not one of S0, S1, S2, S3",

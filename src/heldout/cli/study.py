@@ -22,11 +22,6 @@ study = typer.Typer(
 )
 
 
-@study.callback()
-def study_command() -> None:
-    """Sum up many finished audits. Stored results are read, and no model is run."""
-
-
 @study.command("figure-1")
 def figure_1_command(
     organisms: Annotated[Path, typer.Option(metavar="DIR", help="The folder of organisms, with their sealed truth.")],
