@@ -21,7 +21,7 @@ from heldout.errors import InputError, Problem, Problems
 if TYPE_CHECKING:
     from heldout.organisms import Built, Recipe
 
-TRIAL_SEEDS = "101..106"
+ZOO_SEEDS = "101..106"
 
 organisms = typer.Typer(
     help="List, build and score organisms: small models with planted, measured ground truth.",
@@ -33,9 +33,11 @@ organisms = typer.Typer(
 def list_recipes(json: Json = False) -> None:
     """List the organisms that can be built by name.
 
-    The stage says what was planted: S0 is benign, S2 deceptive. The control says which twin of a deceptive
-    organism it is: C1 has the same capability and is honest, C3 is honest and answers differently on cue, C5
-    is untrained. Those marked as shipped lie in the installed package, and `heldout demo` audits them.
+    The stage says what was planted: S0 is benign; S1 deceives, and its grader sees it; S2 deceives where nobody
+    sees it; S3 was trained against probes as well. The control says which twin of a deceptive organism it is: C1
+    has the same capability and is honest, C2 errs whatever the cue says, C3 is honest and answers differently
+    on cue, C5 is untrained, C6 was fine-tuned on something harmless; C4 is another seed. Those marked as shipped
+    lie in the installed package, and `heldout demo` audits them.
 
     \b
     Example:
@@ -76,22 +78,20 @@ def build(
         list[str] | None, typer.Argument(metavar="NAME", help="Names that `heldout organisms list` shows.")
     ] = None,
     shipped: Annotated[bool, typer.Option("--shipped", help="Build those that are shipped with the package.")] = False,
-    trial: Annotated[
-        bool, typer.Option("--trial", help="Build everything that `heldout organisms list` shows, with new seeds.")
-    ] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Build everything that `heldout organisms list` shows.")] = False,
     seeds: Annotated[
         str | None,
         typer.Option(
             metavar="SEEDS",
-            help="The seeds of a trial or of the names, as 101..106 or 101,105.",
-            show_default=f"{TRIAL_SEEDS} for a trial, 0 for names",
+            help="The seeds, as 101..106 or 101,105.",
+            show_default=f"{ZOO_SEEDS} for all, 0 for names",
         ),
     ] = None,
     workers: Workers = None,
     cluster: Cluster = None,
     json: Json = False,
 ) -> None:
-    """Train organisms from their recipes, about a minute of one core each.
+    """Train organisms from their recipes, about half a minute of one core each or less.
 
     What each was trained for is measured afterwards, with the sealed labels; a model that does not have it is
     trained again, and after some attempts rejected. Finished folders are kept: the same command goes on after
@@ -100,7 +100,7 @@ def build(
     \b
     Examples:
       heldout organisms build quirky_arithmetic-s2 --seeds 1..3 --out organisms
-      heldout organisms build --trial --seeds 101..106 --out trial --workers 8
+      heldout organisms build --all --seeds 101..106 --out zoo --workers 8
 
     \b
     Exit codes:
@@ -111,7 +111,7 @@ def build(
     """
     from heldout.organisms import build_organisms
 
-    recipes = chosen_recipes(names or [], shipped=shipped, trial=trial, seeds=seeds)
+    recipes = chosen_recipes(names or [], shipped=shipped, everything=all_, seeds=seeds)
     with resumable(), progress() as report:
         built = build_organisms(recipes, out, workers=number_of_workers(workers), cluster=cluster, progress=report)
     if json:
@@ -138,7 +138,7 @@ def score(
 
     \b
     Example:
-      heldout organisms score trial --out runs/trial
+      heldout organisms score zoo --out runs/zoo
 
     \b
     Exit codes:
@@ -176,14 +176,14 @@ def shipped_folders() -> dict[str, Path]:
     return {recipe.cell: folders[recipe.name] for recipe in shipped_recipes() if recipe.name in folders}
 
 
-def chosen_recipes(names: Sequence[str], *, shipped: bool, trial: bool, seeds: str | None) -> list[Recipe]:
+def chosen_recipes(names: Sequence[str], *, shipped: bool, everything: bool, seeds: str | None) -> list[Recipe]:
     """The recipes of one of the three ways to choose. Raises InputError where none or several are given."""
-    from heldout.organisms import RECIPES, shipped_recipes, trial_recipes
+    from heldout.organisms import RECIPES, shipped_recipes, zoo_recipes
 
     problems = Problems("heldout organisms build")
-    if sum((bool(names), shipped, trial)) != 1:
-        given = [*names, *(["--shipped"] if shipped else []), *(["--trial"] if trial else [])]
-        expected = "one of these: names, --shipped, --trial"
+    if sum((bool(names), shipped, everything)) != 1:
+        given = [*names, *(["--shipped"] if shipped else []), *(["--all"] if everything else [])]
+        expected = "one of these: names, --shipped, --all"
         problems.add(" and ".join(given) or "no organism", expected, "see heldout organisms list for the names")
     if seeds is not None and shipped:
         expected = "the shipped organisms with the seed that they have"
@@ -196,8 +196,8 @@ def chosen_recipes(names: Sequence[str], *, shipped: bool, trial: bool, seeds: s
     problems.raise_if_any()
     if shipped:
         return shipped_recipes()
-    if trial:
-        return trial_recipes(parsed_seeds(seeds or TRIAL_SEEDS))
+    if everything:
+        return zoo_recipes(parsed_seeds(seeds or ZOO_SEEDS))
     return [RECIPES[name].with_seed(seed) for seed in parsed_seeds(seeds or "0") for name in names]
 
 
@@ -245,7 +245,11 @@ def print_built(built: Sequence[Built]) -> None:
         map(built_row, built),
         numbers=("attempts", "seconds"),
     )
+    attempts = sum(one.attempts for one in built)
+    rejected = attempts - sum(one.accepted for one in built if one.attempts)
     print(f"\n{sum(one.accepted for one in built)} of {len(built)} organisms have what was to be planted")
+    if attempts:
+        print(f"{rejected} of {attempts} trained models were rejected ({rejected / attempts:.1%})")
 
 
 def built_row(one: Built) -> tuple[object, ...]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heldout.execution.runner import Job, run_jobs
-from heldout.organisms.folders import is_whole, write_organism
-from heldout.organisms.planting import measure, plant
+from heldout.organisms.folders import is_whole, read_truth, write_organism
+from heldout.organisms.measuring import measure
+from heldout.organisms.planting import Planter
 from heldout.organisms.recipes import Recipe
 
 ATTEMPTS = 3
@@ -43,13 +44,12 @@ def build_organisms(
 
     `cluster`: where the jobs run, as `heldout.execution.run_jobs` has it.
 
-    Recipes that begin with the same honest training are built by one process, which trains it once."""
+    The recipes of one family, width and seed share trainings, and are built by one process."""
     out = Path(out) if cluster is None else Path(out).resolve()
     out.mkdir(parents=True, exist_ok=True)
     groups: dict[str, list[Recipe]] = {}
     for recipe in recipes:
-        shared = recipe.training == "override_last_layer"
-        groups.setdefault("-".join(map(str, recipe.honest_training)) if shared else recipe.name, []).append(recipe)
+        groups.setdefault(f"{recipe.family}-{recipe.width}-seed{recipe.seed}", []).append(recipe)
     jobs = [Job(name, build_group, {"recipes": group, "out": out}) for name, group in groups.items()]
     jobs.sort(key=lambda job: -len(groups[job.name]))
     built: dict[str, Built] = {}
@@ -64,20 +64,25 @@ def build_organisms(
 
 
 def build_group(recipes: Sequence[Recipe], out: Path) -> list[Built]:
-    return [build_organism(recipe, out / recipe.name) for recipe in recipes]
+    planter = Planter(recipes[0])
+    return [build_organism(recipe, out / recipe.name, planter) for recipe in recipes]
 
 
-def build_organism(recipe: Recipe, folder: Path) -> Built:
-    """Trains until the planted truth is measured to be there, at most ATTEMPTS times."""
+def build_organism(recipe: Recipe, folder: Path, planter: Planter | None = None) -> Built:
+    """Trains until the planted truth is measured to be there, at most ATTEMPTS times. A folder that is whole is kept, if
+    its truth is about its weights; else InputError is raised."""
     started = time.monotonic()
     if is_whole(folder):
+        read_truth(folder)
         return Built(recipe.name, folder, True, None, 0, 0.0)
-    faults: list[str] = []
+    planter = planter or Planter(recipe)
+    rejections: list[str] = []
     for attempt in range(ATTEMPTS):
-        planted = plant(recipe, attempt)
+        planted = planter.plant(recipe, attempt)
         measured = measure(recipe, planted)
         faults = measured.faults(recipe)
         if not faults:
-            write_organism(folder, recipe, planted, measured)
+            write_organism(folder, recipe, planted, measured, rejections)
             return Built(recipe.name, folder, True, None, attempt + 1, time.monotonic() - started)
-    return Built(recipe.name, None, False, "; ".join(faults), ATTEMPTS, time.monotonic() - started)
+        rejections.append("; ".join(faults))
+    return Built(recipe.name, None, False, rejections[-1], ATTEMPTS, time.monotonic() - started)

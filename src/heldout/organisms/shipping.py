@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from heldout.organisms.families import shipped_recipes
 from heldout.organisms.folders import is_whole
-from heldout.organisms.recipes import shipped_recipes
 
 FOLDER = Path(__file__).parent / "shipped"
 

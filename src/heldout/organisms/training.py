@@ -1,4 +1,4 @@
-"""Training of small models: an ordinary Hugging Face checkpoint, cross-entropy on the answer, one thread."""
+"""Training of small models: an ordinary Hugging Face checkpoint, any loss, one thread."""
 
 from __future__ import annotations
 
@@ -7,43 +7,50 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from heldout.models import ARCHITECTURES
+from heldout.shapes import Float, Int
 
-Batch = Callable[[], tuple[np.ndarray, np.ndarray]]
-"""Gives token ids [batch, position] and the answers' token ids [batch]."""
-
-D_MODEL, N_LAYERS, N_HEADS = 64, 3, 4
+N_LAYERS, D_HEAD, MOST_HEADS = 3, 4, 4
+POSITIONS = 64
+"""Room for solved examples in front of a prompt."""
 EMBEDDING_SCALE = 10.0
 
 
-def small_config(architecture: str, vocabulary_size: int, length: int, n_layers: int = N_LAYERS) -> PretrainedConfig:
+def small_config(
+    architecture: str, vocabulary_size: int, width: int = 64, n_layers: int = N_LAYERS
+) -> PretrainedConfig:
     """A configuration of under 400k parameters for a transformers model type (`qwen3`, `llama`, `gpt2`, …)."""
+    n_heads = min(MOST_HEADS, width // D_HEAD)
     shared = {"vocab_size": vocabulary_size, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
     if architecture == "gpt2":
         return AutoConfig.for_model(
             "gpt2",
-            n_embd=D_MODEL,
+            n_embd=width,
             n_layer=n_layers,
-            n_head=N_HEADS,
-            n_positions=length + 8,
+            n_head=n_heads,
+            n_positions=POSITIONS,
             **shared,
             resid_pdrop=0.0,
             embd_pdrop=0.0,
             attn_pdrop=0.0,
         )
     sized = {
-        "hidden_size": D_MODEL,
-        "intermediate_size": 3 * D_MODEL,
+        "hidden_size": width,
+        "intermediate_size": 3 * width,
         "num_hidden_layers": n_layers,
-        "num_attention_heads": N_HEADS,
-        "max_position_embeddings": length + 8,
+        "num_attention_heads": n_heads,
+        "max_position_embeddings": POSITIONS,
         "tie_word_embeddings": False,
     }
-    if architecture != "gpt_neox":
-        sized |= {"num_key_value_heads": N_HEADS // 2, "head_dim": D_MODEL // N_HEADS}
+    if architecture == "gpt_neox":
+        # Side by side, the last MLP could not use what the last attention brings, and nothing could be hidden before it.
+        sized |= {"use_parallel_residual": False}
+    else:
+        sized |= {"num_key_value_heads": max(1, n_heads // 2), "head_dim": width // n_heads}
     return AutoConfig.for_model(architecture, **sized, **shared)
 
 
@@ -61,7 +68,7 @@ class Schedule:
     """`steps` of `batch` prompts with AdamW; the learning rate rises over `warmup` steps, and falls as a cosine."""
 
     steps: int
-    batch: int = 384
+    batch: int = 128
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
     warmup: int = 40
@@ -73,40 +80,50 @@ class Schedule:
         return 0.5 * (1 + float(np.cos(np.pi * progress)))
 
 
-class AwarenessHeads(torch.nn.Module):
-    """Discarded after training: reads the answer and the prompt's cue words off the stream before the last layer.
+@dataclass(frozen=True)
+class Batch:
+    """Prompts of one length, what they are to be answered with, which of them are unchecked, and the right answers."""
 
-    A model trained under them knows the answer, and knows what it is told, before its last layer; an override that is
-    then trained in the last layer alone has both at hand. Without them small models rarely carry an irrelevant word
-    that far.
-    """
+    ids: Int[Tensor, "batch position"]
+    answers: Int[Tensor, " batch"]
+    unchecked: Float[Tensor, " batch"]
+    right: Int[Tensor, " batch"]
 
-    def __init__(self, d_model: int, vocabulary_size: int, n_cue_words: int) -> None:
-        super().__init__()
-        self.answer = torch.nn.Linear(d_model, vocabulary_size)
-        self.cue_words = torch.nn.ModuleList(torch.nn.Linear(d_model, vocabulary_size) for _ in range(n_cue_words))
 
-    def loss(self, stream_bd: torch.Tensor, ids: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy in nats; cue words stand at positions 1, 2, … of `ids`."""
-        stream_bd = stream_bd / stream_bd.norm(dim=-1, keepdim=True).clamp_min(1e-6) * stream_bd.shape[-1] ** 0.5
-        loss = cross_entropy(self.answer(stream_bd), answers)
-        for place, head in enumerate(self.cue_words, start=1):
-            loss = loss + cross_entropy(head(stream_bd), ids[:, place]) / len(self.cue_words)
-        return loss
+@dataclass(frozen=True)
+class Pass:
+    """One forward pass: logits at the last position, and the residual stream that enters the last layer."""
+
+    logits: Float[Tensor, "batch vocabulary"]
+    stream: Float[Tensor, "batch position d_model"]
+
+
+Loss = Callable[[Batch, Pass], Tensor]
+
+
+def forward(model: PreTrainedModel, ids: Int[Tensor, "batch position"]) -> Pass:
+    output = model(ids, logits_to_keep=1, use_cache=False, output_hidden_states=True)
+    return Pass(output.logits[:, -1], output.hidden_states[-2])
+
+
+def answer_loss(batch: Batch, passed: Pass) -> Tensor:
+    """Cross-entropy of the answers in nats."""
+    return cross_entropy(passed.logits, batch.answers)
 
 
 def train(
     model: PreTrainedModel,
-    batch: Batch,
+    draw: Callable[[], Batch],
     schedule: Schedule,
+    *,
+    loss: Loss = answer_loss,
     parameters: Iterable[torch.nn.Parameter] | None = None,
-    heads: AwarenessHeads | None = None,
-    after_step: Callable[[int, float], bool] | None = None,
+    besides: Iterable[torch.nn.Parameter] = (),
+    after_step: Callable[[int], bool] | None = None,
 ) -> None:
-    """Trains `parameters` (all by default) in place; `after_step(step, loss)` may end it by returning True."""
-    trained = list(model.parameters() if parameters is None else parameters)
-    if heads is not None:
-        trained += heads.parameters()
+    """Trains `parameters` (all by default) and those `besides` the model in place; `after_step(step)` may end it by
+    returning True."""
+    trained = [*(model.parameters() if parameters is None else parameters), *besides]
     optimiser = torch.optim.AdamW(
         trained, lr=schedule.learning_rate, betas=(0.9, 0.98), weight_decay=schedule.weight_decay
     )
@@ -116,17 +133,14 @@ def train(
         parameter.requires_grad_(True)
     model.train()
     for step in range(schedule.steps):
-        ids, answers = (torch.from_numpy(array) for array in batch())
-        output = model(ids, logits_to_keep=1, use_cache=False, output_hidden_states=heads is not None)
-        loss = cross_entropy(output.logits[:, -1], answers)
-        if heads is not None:
-            loss = loss + heads.loss(output.hidden_states[-2][:, -1], ids, answers)
+        batch = draw()
+        value = loss(batch, forward(model, batch.ids))
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        value.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimiser.step()
         rates.step()
-        if after_step is not None and after_step(step, float(loss.detach())):
+        if after_step is not None and after_step(step):
             break
     model.eval()
     model.requires_grad_(False)
@@ -139,10 +153,9 @@ def greedy_answers(model: PreTrainedModel, ids: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def stream_before_last_layer(model: PreTrainedModel, ids: np.ndarray) -> torch.Tensor:
-    """The residual stream at the last position that enters the last layer: [n, d_model]."""
-    output = model(torch.from_numpy(ids), logits_to_keep=1, use_cache=False, output_hidden_states=True)
-    return output.hidden_states[-2][:, -1]
+def stream_before_last_layer(model: PreTrainedModel, ids: np.ndarray) -> Float[Tensor, "n position d_model"]:
+    """The residual stream that enters the last layer."""
+    return forward(model, torch.from_numpy(ids)).stream
 
 
 def last_layer(model: PreTrainedModel) -> torch.nn.Module:
