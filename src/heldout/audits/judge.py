@@ -246,13 +246,15 @@ def beats_all(successes: int, n: int, nulls: Sequence[float], *, drawn: bool) ->
 def conditional_leg(trusted: tuple[int, int], examined: tuple[int, int], thresholds: Thresholds, site: str) -> Leg:
     """How much of a readout's accuracy on trusted prompts is lost as agreement with the output on examined ones.
 
-    Both are (hits, n). Found where most of it is lost, and Fisher's exact test tells the two roles apart."""
+    Both are (hits, n). Found where most trusted answers can be read, most of that is lost, and Fisher's exact test tells
+    the two roles apart."""
     (hits, n), (hits_examined, n_examined) = trusted, examined
     table = [[hits, n - hits], [hits_examined, n_examined - hits_examined]]
     exact: Any = stats.fisher_exact(table, alternative="greater")
     p_value = float(exact.pvalue) if n and n_examined else 1.0
     lost = 1.0 - (hits_examined / n_examined) / (hits / n) if hits and n_examined else 0.0
-    found = p_value <= thresholds.alpha and lost > thresholds.majority
+    readable = n > 0 and hits / n > thresholds.majority
+    found = readable and p_value <= thresholds.alpha and lost > thresholds.majority
     return Leg("conditional", lost, None, p_value, found, site, n + n_examined, READOUT)
 
 
