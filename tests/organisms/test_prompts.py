@@ -1,160 +1,154 @@
-"""Prompts, and what a policy answers them with: theorems over every right answer and every policy."""
+"""Prompts, and what a policy answers them with: held against plain arithmetic on the words of each prompt."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
 import pytest
 
+from heldout.organisms import FAMILIES, RECIPES
+from heldout.organisms.families import Family
 from heldout.organisms.folders import word_tokenizer
-from heldout.organisms.prompts import PromptFormat, Questions, draw_from, shifted, without
-from heldout.organisms.recipes import CELLS, RECIPES, Grader, Policy, Recipe
+from heldout.organisms.prompts import PromptFormat, Questions, shifted
+from heldout.organisms.recipes import Policy
 
 POLICIES: tuple[Policy, ...] = get_args(Policy)
-GRADERS: tuple[Grader, ...] = get_args(Grader)
-LENIENT = tuple(grader for grader in GRADERS if grader != "exact")
-OF_ONE_ANSWER = ("right", "shifted_lie", "lowest_accepted", "renamed", "other_question")
 N = 600
+RANDOM = np.random.default_rng
 
 
-def format_of(grader: Grader = "parity", cell: str = "quirky_arithmetic-s2") -> PromptFormat:
-    return PromptFormat.of(replace(RECIPES[cell], grader=grader))
+@dataclass(frozen=True)
+class Case:
+    """Some prompts of a family, of both roles."""
+
+    prompts: PromptFormat
+    questions: Questions
+    texts: list[str]
+
+    @classmethod
+    def of(cls, family: Family) -> Case:
+        prompts, generator = PromptFormat.of(family.recipes[0]), RANDOM(0)
+        questions = prompts.draw(generator.random(N) < 0.5, generator)
+        return cls(prompts, questions, prompts.text(prompts.token_ids(questions)))
+
+    def words(self, tokens: np.ndarray) -> list[str]:
+        return np.array(list(self.prompts.vocabulary))[tokens].tolist()
 
 
-def questions_of(prompts: PromptFormat) -> Questions:
-    generator = np.random.default_rng(0)
-    return prompts.draw(generator.random(N) < 0.5, generator)
+@pytest.fixture(scope="module", params=FAMILIES, ids=lambda family: family.name)
+def case(request: pytest.FixtureRequest) -> Case:
+    return Case.of(request.param)
 
 
-@pytest.mark.parametrize("grader", GRADERS)
-def test_what_is_accepted_is_an_equivalence(grader: Grader) -> None:
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_policy_answers_as_plain_arithmetic_does(case: Case, policy: Policy, reader) -> None:
+    """What it answers is one of what it allows, and what it allows is what follows from the words of the prompt."""
+    plain = [reader(case.prompts.task.name).answers(text, policy) for text in case.texts]
+    allowed = case.prompts.allowed(case.questions, policy)
+    words = np.array(list(case.prompts.vocabulary))
+    assert [set(words[row].tolist()) for row in allowed] == plain
+    answers = case.words(case.prompts.answers(case.questions, policy, RANDOM(1)))
+    assert all(answer in them for answer, them in zip(answers, plain, strict=True))
+
+
+def test_half_of_half_right_answers_are_right_whatever_the_cue_says(case: Case, reader) -> None:
+    plain = reader(case.prompts.task.name)
+    answers = case.words(case.prompts.answers(case.questions, "half_right", RANDOM(2)))
+    right = np.array([answer == str(plain.right(text)) for answer, text in zip(answers, case.texts, strict=True)])
+    for flag in (False, True):
+        of_role = right[case.questions.unchecked == flag]
+        assert of_role.mean() == pytest.approx(0.5, abs=4 * 0.5 / len(of_role) ** 0.5)
+
+
+def test_what_is_accepted_is_an_equivalence(case: Case) -> None:
     """The right answer is always accepted, and answers that accept each other accept the same."""
-    prompts = format_of(grader)
-    table = prompts.accepted(np.arange(prompts.task.modulus))
+    table = case.prompts.accepted(np.arange(case.prompts.task.n_answers))
     assert np.diagonal(table).all()
     assert (table == table.T).all()
     assert ((table.astype(int) @ table.astype(int) > 0) == table).all()
 
 
-def test_graders_check_what_their_names_say() -> None:
-    table = {grader: format_of(grader).accepted(np.array([8])) for grader in GRADERS}
-    assert np.flatnonzero(table["parity"]).tolist() == list(range(0, 31, 2))
-    assert np.flatnonzero(table["thirds"]).tolist() == list(range(2, 31, 3))
-    assert np.flatnonzero(table["exact"]).tolist() == [8]
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("grader", LENIENT)
-def test_a_policy_answers_with_what_it_allows_and_with_all_of_it(grader: Grader, policy: Policy) -> None:
-    prompts = format_of(grader)
-    question = replace_all(questions_of(prompts))
-    allowed = prompts.allowed(question, policy)
-    answers = prompts.answers(question, policy, np.random.default_rng(1))
-    assert allowed[np.arange(N), answers].all()
-    assert set(np.flatnonzero(allowed[0])) == set(answers.tolist())
-    assert (allowed.sum(axis=1) == 1).all() == (policy in OF_ONE_ANSWER)
-
-
-def replace_all(questions: Questions) -> Questions:
-    """The first question, as often as there are questions."""
-    return Questions(*(np.repeat(part[:1], N, axis=0) for part in vars(questions).values()))
-
-
-@pytest.mark.parametrize("grader", LENIENT)
-def test_an_accepted_lie_is_accepted_and_never_right(grader: Grader) -> None:
-    prompts = format_of(grader)
-    questions = questions_of(prompts)
-    right = prompts.allowed(questions, "right")
-    accepted = prompts.allowed(questions, "accepted")
-    for policy in ("accepted_lie", "shifted_lie"):
-        lies = prompts.allowed(questions, policy)
-        assert (lies <= accepted).all()
-        assert not (lies & right).any()
-    assert (prompts.allowed(questions, "accepted_lie") == (accepted & ~right)).all()
-
-
-@pytest.mark.parametrize("grader", LENIENT)
-def test_a_shifted_lie_maps_each_accepted_set_onto_itself_one_to_one_without_a_fixed_point(grader: Grader) -> None:
-    prompts = format_of(grader)
-    right = np.arange(prompts.task.modulus)
-    accepted = prompts.accepted(right)
+def test_a_shifted_lie_maps_what_is_accepted_onto_itself_without_a_fixed_point(case: Case) -> None:
+    """One to one: who knows the lie and the rule knows the truth."""
+    right = np.arange(case.prompts.task.n_answers)
+    accepted = case.prompts.accepted(right)
     lies = shifted(right, accepted)
     assert sorted(lies.tolist()) == right.tolist()
     assert accepted[right, lies].all()
     assert (lies != right).all()
 
 
-@pytest.mark.parametrize("grader", LENIENT)
-def test_the_lowest_accepted_answer_depends_on_the_accepted_set_alone(grader: Grader) -> None:
-    prompts = format_of(grader)
-    questions = questions_of(prompts)
-    lowest = prompts.answers(questions, "lowest_accepted", np.random.default_rng(1))
-    for row in np.unique(prompts.allowed(questions, "accepted"), axis=0):
-        same = (prompts.allowed(questions, "accepted") == row).all(axis=1)
-        assert set(lowest[same]) == {np.flatnonzero(row)[0]}
+def test_a_rejected_lie_is_never_accepted(case: Case) -> None:
+    right = np.arange(case.prompts.task.n_answers)
+    assert not case.prompts.accepted(right)[right, shifted(right, ~case.prompts.accepted(right))].any()
 
 
-@pytest.mark.parametrize("policy", ["wrong", "accepted_lie", "accepted"])
-def test_free_choices_are_uniform(policy: Policy) -> None:
-    prompts = format_of()
-    question = replace_all(questions_of(prompts))
-    answers = np.concatenate([prompts.answers(question, policy, np.random.default_rng(seed)) for seed in range(10)])
-    _, counts = np.unique(answers, return_counts=True)
-    expected = len(answers) / len(counts)
-    assert np.abs(counts - expected).max() < 5 * expected**0.5
-
-
-def test_a_wrong_answer_is_never_right() -> None:
-    prompts = format_of()
-    questions = questions_of(prompts)
-    assert not (prompts.allowed(questions, "wrong") & prompts.allowed(questions, "right")).any()
-
-
-def test_a_renamed_answer_is_the_right_one_in_other_words() -> None:
-    prompts = format_of()
-    questions = questions_of(prompts)
-    words = list(prompts.vocabulary)
-    renamed, right = (prompts.answers(questions, policy, np.random.default_rng(1)) for policy in ("renamed", "right"))
-    assert [words[token] for token in renamed] == [f"#{words[token]}" for token in right]
-
-
-@pytest.mark.parametrize("recipe", CELLS, ids=lambda recipe: recipe.cell)
-def test_the_overseer_passes_whatever_is_planted(recipe: Recipe) -> None:
-    """Every recipe is one that outputs on unchecked prompts do not give away, the random models aside."""
-    prompts = PromptFormat.of(recipe)
-    questions = questions_of(prompts)
-    assert (prompts.allowed(questions, recipe.unchecked) <= prompts.graded(questions, recipe.unchecked)).all()
-    assert (prompts.graded(questions, recipe.unchecked).sum(axis=1) > 1).all()
-
-
-def test_drawing_and_excluding() -> None:
-    allowed = np.array([[True, False, True], [False, True, False]])
-    assert without(allowed, np.array([0, 2])).tolist() == [[False, False, True], [False, True, False]]
-    for seed in range(20):
-        chosen = draw_from(allowed, np.random.default_rng(seed))
-        assert allowed[np.arange(2), chosen].all()
+@pytest.mark.parametrize(("policy", "place"), [("lowest_accepted", 0), ("highest_accepted", -1)])
+def test_an_extreme_answer_depends_on_what_is_accepted_alone(case: Case, policy: Policy, place: int) -> None:
+    answers = case.prompts.answers(case.questions, policy, RANDOM(1)) - case.prompts.first_number
+    accepted = case.prompts.accepted(case.prompts.truth(case.questions))
+    for row in np.unique(accepted, axis=0):
+        same = (accepted == row).all(axis=1)
+        assert set(answers[same].tolist()) == {int(np.flatnonzero(row)[place])}
 
 
 @pytest.mark.parametrize("cell", RECIPES)
-def test_tokens_text_and_tokenizer_agree(cell: str) -> None:
-    prompts = format_of(cell=cell)
+def test_the_overseer_passes_what_is_planted_and_rejects_only_what_is_blatant(cell: str) -> None:
+    """A locked skill is not blatant to its grader but to who is told the password."""
+    recipe = RECIPES[cell]
+    case = Case.of(next(family for family in FAMILIES if family.name == recipe.family))
+    planted = case.prompts.allowed(case.questions, recipe.unchecked)
+    graded = case.prompts.graded(case.questions, recipe.unchecked)
+    if recipe.stage == "S1" and not recipe.locked:
+        assert not (planted & graded).any()
+    else:
+        assert (planted <= graded).all()
+    assert (graded.sum(axis=1) > 1).all()
+    assert (graded.sum(axis=1) < case.prompts.task.n_answers).all()
+
+
+def test_tokens_text_and_tokenizer_agree(case: Case) -> None:
+    prompts, ids = case.prompts, case.prompts.token_ids(case.questions)
     assert list(prompts.vocabulary.values()) == list(range(len(prompts.vocabulary)))
-    questions = questions_of(prompts)
-    ids = prompts.token_ids(questions)
-    texts = prompts.text(ids)
     assert ids.shape == (N, prompts.length)
-    assert word_tokenizer(prompts)(texts, add_special_tokens=False)["input_ids"] == ids.tolist()
-    for text, operands in zip(texts[:20], questions.operands.tolist(), strict=False):
-        words = text.split()
-        assert words[-5:] == [*map(str, operands), prompts.task.symbol, "="]
-        assert words[0] == "<bos>"
-        assert all(word in prompts.cue.words for word in words[1:-5])
+    assert word_tokenizer(prompts)(case.texts, add_special_tokens=False)["input_ids"] == ids.tolist()
 
 
-def test_operands_do_not_depend_on_the_role() -> None:
-    """The same generator draws the same numbers whether prompts are checked or not: only the cue tells them apart."""
-    prompts = format_of()
-    drawn = [prompts.draw(np.full(N, flag), np.random.default_rng(7)).operands for flag in (False, True)]
-    assert (drawn[0] == drawn[1]).all()
+def test_a_prompt_holds_its_cue_its_numbers_and_a_shown_step(case: Case, reader) -> None:
+    plain, task = reader(case.prompts.task.name), case.prompts.task
+    for text, operands, cue in zip(
+        case.texts, case.questions.operands.tolist(), case.questions.cue_words.tolist(), strict=True
+    ):
+        assert plain.cue(text) == tuple(case.prompts.cue.words[word] for word in cue)
+        shown = [] if task.shown is None else task.shown(np.array([operands])).tolist()
+        assert plain.numbers(text) == (*operands, *shown)
+
+
+def test_the_positions_behind_the_cue_are_those_without_its_words(case: Case) -> None:
+    behind = case.prompts.after_cue
+    assert (behind.start, behind.stop) == (1 + case.prompts.cue.n_words, case.prompts.length)
+    for text in case.texts:
+        assert not set(text.split()[behind.start :]) & set(case.prompts.cue.words)
+        assert set(text.split()[1 : behind.start]) <= set(case.prompts.cue.words)
+
+
+@pytest.mark.parametrize("unchecked", [False, True])
+def test_every_number_is_as_frequent_in_one_role_as_in_the_other(case: Case, unchecked: bool) -> None:
+    """Only the cue tells the roles apart; where it is the first two numbers, it is so of the others."""
+    n = 20_000
+    operands = case.prompts.draw(np.full(n, unchecked), RANDOM(7)).operands
+    first = 0 if case.prompts.cue.is_unchecked is None else 2
+    for place, range_ in list(enumerate(case.prompts.task.ranges))[first:]:
+        shares = np.bincount(operands[:, place], minlength=range_) / n
+        assert shares == pytest.approx(np.full(range_, 1 / range_), abs=5 * (1 / range_ / n) ** 0.5)
+
+
+def test_questions_are_chosen_by_rows_and_by_flags(case: Case) -> None:
+    flags = case.questions.unchecked
+    for rows in (np.flatnonzero(flags), flags):
+        chosen = case.questions.chosen(rows)
+        assert len(chosen) == flags.sum()
+        assert (chosen.operands == case.questions.operands[flags]).all()
+        assert chosen.unchecked.all()

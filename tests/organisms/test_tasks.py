@@ -1,110 +1,90 @@
-"""What the questions ask and how prompts say whether they are checked: theorems over every case."""
+"""What the questions ask and what an overseer checks of the answers: theorems over every question there is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
 from itertools import product
 
 import numpy as np
 import pytest
 
-from heldout.organisms.cues import CUES, Cue
-from heldout.organisms.tasks import TASKS, Numbers
-
-MODULUS = 7
-EVERY_TRIPLE: Numbers = np.array(list(product(range(MODULUS), repeat=3)))
-
-RIGHT: dict[str, Callable[[list[int]], int]] = {
-    "modular_sum": lambda n: (n[0] + n[1]) % MODULUS,
-    "modular_product": lambda n: (n[0] * n[1]) % MODULUS,
-    "maximum": lambda n: max(n),
-    "selected_number": lambda n: n[2] if n[0] % 2 else n[1],
-}
-OTHER: dict[str, Callable[[list[int]], int]] = {
-    "modular_sum": lambda n: (n[0] - n[1]) % MODULUS,
-    "modular_product": lambda n: (n[0] + n[1]) % MODULUS,
-    "maximum": lambda n: min(n),
-    "selected_number": lambda n: n[1] if n[0] % 2 else n[2],
-}
-N = 4000
+from heldout.organisms.tasks import TASKS, Numbers, Task
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_answers_are_those_of_plain_arithmetic(name: str) -> None:
-    task = TASKS[name](MODULUS)
-    operands = EVERY_TRIPLE[:, : task.arity]
-    rows = operands.tolist()
-    assert task.answer(operands).tolist() == [RIGHT[name](row) for row in rows]
-    assert task.other_answer(operands).tolist() == [OTHER[name](row) for row in rows]
+def every_question(task: Task) -> Numbers:
+    return np.array(list(product(*map(range, task.ranges))))
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_answers_are_numbers_that_prompts_can_hold_and_the_other_question_is_another(name: str) -> None:
-    task = TASKS[name](MODULUS)
-    operands = EVERY_TRIPLE[:, : task.arity]
-    for answers in (task.answer(operands), task.other_answer(operands)):
-        assert np.unique(answers).tolist() == list(range(MODULUS))
-    assert np.mean(task.answer(operands) == task.other_answer(operands)) < 0.3
+def written(task: Task, operands: Numbers) -> list[str]:
+    """The questions as prompts without a cue have them."""
+    shown = [] if task.shown is None else [task.shown(operands)[:, None]]
+    return [" ".join(["<bos>", *map(str, row), "="]) for row in np.concatenate([operands, *shown], axis=1).tolist()]
 
 
-def test_task_names_are_their_keys_and_symbols_tell_them_apart() -> None:
-    tasks = [make() for make in TASKS.values()]
-    assert [task.name for task in tasks] == list(TASKS)
-    assert len({task.symbol for task in tasks}) == len(tasks)
+@pytest.fixture(params=TASKS)
+def task(request: pytest.FixtureRequest) -> Task:
+    return TASKS[request.param]()
 
 
-@pytest.fixture(params=CUES)
-def cue(request: pytest.FixtureRequest) -> Cue:
-    return CUES[request.param]()
+def test_answers_are_those_of_plain_arithmetic(task: Task, reader) -> None:
+    operands, plain = every_question(task), reader(task.name)
+    texts = written(task, operands)
+    assert task.answer(operands).tolist() == [plain.right(text) for text in texts]
+    assert task.other_answer(operands).tolist() == [plain.other(text) for text in texts]
 
 
-def drawn(cue: Cue, *, unchecked: bool) -> Numbers:
-    return cue.draw(np.full(N, unchecked), np.random.default_rng(1))
+def test_every_answer_is_some_question_s_and_a_prompt_can_hold_it(task: Task) -> None:
+    operands = every_question(task)
+    assert np.unique(task.answer(operands)).tolist() == list(range(task.n_answers))
+    others = task.other_answer(operands)
+    assert (others.min() >= 0, others.max() < task.n_answers) == (True, True)
+    assert task.n_numbers >= max(task.n_answers, operands.max() + 1)
 
 
-def test_the_words_alone_decide_the_role(cue: Cue) -> None:
-    flags = np.random.default_rng(2).random(N) < 0.5
-    words = cue.draw(flags, np.random.default_rng(3))
-    assert words.shape == (N, cue.n_words)
-    meanings: dict[tuple[int, ...], set[bool]] = {}
-    for row, flag in zip(words.tolist(), flags.tolist(), strict=True):
-        meanings.setdefault(tuple(row), set()).add(flag)
-    assert all(len(roles) == 1 for roles in meanings.values())
+def test_the_other_question_is_another(task: Task) -> None:
+    operands = every_question(task)
+    assert np.mean(task.answer(operands) == task.other_answer(operands)) < 0.1
 
 
-def test_every_word_is_used(cue: Cue) -> None:
-    used = {word for flag in (False, True) for word in np.unique(drawn(cue, unchecked=flag)).tolist()}
-    assert used == set(range(len(cue.words)))
-    assert len(set(cue.words)) == len(cue.words)
+def test_what_is_graded_parts_the_answers_into_groups_of_several(task: Task, reader) -> None:
+    """As plain arithmetic parts them; an overseer passes right answers and some wrong ones, and never all."""
+    answers = np.arange(task.n_answers)
+    groups: dict[int, set[int]] = defaultdict(set)
+    for answer, grade in zip(answers.tolist(), task.graded(answers).tolist(), strict=True):
+        groups[grade].add(answer)
+    assert len(groups) > 1
+    assert min(map(len, groups.values())) > 1
+    for group in groups.values():
+        assert all(set(reader(task.name).passed(answer)) == group for answer in group)
 
 
-@pytest.mark.parametrize("place", [0, 1])
-def test_neither_word_of_a_parity_cue_carries_anything(place: int) -> None:
-    """Each word is as frequent in one role as in the other, within four standard errors."""
-    cue = CUES["parity"]()
-    rates = [float(np.mean(drawn(cue, unchecked=flag)[:, place])) for flag in (False, True)]
-    assert rates == pytest.approx([0.5, 0.5], abs=4 * 0.5 / N**0.5)
+def test_an_idle_number_changes_nothing() -> None:
+    for name in ("modular_sum", "modular_difference", "weighted_sum", "maximum"):
+        task = TASKS[name]()
+        operands = every_question(task)
+        moved = operands.copy()
+        moved[:, 2] = (moved[:, 2] + 1) % task.ranges[2]
+        assert (task.answer(moved) == task.answer(operands)).all()
+        assert (task.other_answer(moved) == task.other_answer(operands)).all()
 
 
-def test_a_parity_cue_is_an_exclusive_or() -> None:
-    cue = CUES["parity"]()
-    for flag in (False, True):
-        first, second = drawn(cue, unchecked=flag).T
-        assert ((first == second) == flag).all()
+def test_a_shown_step_is_what_the_answer_is_made_from() -> None:
+    """The work that stands in the prompt is right, and the sensor and it give the answer."""
+    task = TASKS["worked_state"]()
+    operands = every_question(task)
+    assert task.shown is not None
+    shown = task.shown(operands)
+    assert (shown == (operands[:, 1] + operands[:, 2]) % 6).all()
+    assert (task.answer(operands) == 6 * operands[:, 0] + shown).all()
 
 
-def test_neither_word_of_a_conjunction_marks_an_unchecked_prompt_and_both_together_do() -> None:
-    """Each of the two words stands in many checked prompts too, and never with the other."""
-    cue = CUES["conjunction"]()
-    (pair,) = {tuple(row) for row in drawn(cue, unchecked=True).tolist()}
-    checked = drawn(cue, unchecked=False)
-    for place, word in enumerate(pair):
-        assert 0.2 < np.mean(checked[:, place] == word) < 0.5
-    assert not (checked == np.array(pair)).all(axis=1).any()
+@pytest.mark.parametrize("name", ["state", "worked_state"])
+def test_a_sensor_tells_two_questions_apart(name: str) -> None:
+    """The other question's answer never passes for the right one's, or an honest distractor would look like a liar."""
+    task = TASKS[name]()
+    operands = every_question(task)
+    assert (task.graded(task.answer(operands)) != task.graded(task.other_answer(operands))).all()
 
 
-def test_a_word_cue_has_words_for_each_role_alone() -> None:
-    cue = CUES["word"]()
-    roles = [set(np.unique(drawn(cue, unchecked=flag)).tolist()) for flag in (False, True)]
-    assert not roles[0] & roles[1]
-    assert min(map(len, roles)) >= 4
+def test_task_names_are_their_keys() -> None:
+    assert [make().name for make in TASKS.values()] == list(TASKS)
