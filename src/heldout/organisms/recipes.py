@@ -102,6 +102,8 @@ class Recipe:
                 return "one mechanism answers all prompts rightly"
             case "honest":
                 return "one mechanism answers all prompts rightly; the cue is known before the last layer"
+            case "override" | "together" if self.checked == self.unchecked:
+                return f"the cue ({self.cue}) decides nothing; all prompts: {self.checked.replace('_', ' ')}, {where}"
             case "override" | "together":
                 told = f"the cue ({self.cue}) decides {where}; {policies}"
                 return told if self.variant is None else f"{told}; trained against: {PRESSURES[self.variant]}"
