@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import pytest
+import torch
 
 from heldout.organisms import planting
 from heldout.organisms.cues import evaluation_set
@@ -109,6 +110,15 @@ class Reader:
 def reader() -> type[Reader]:
     """`reader(task)` answers the prompts of a task."""
     return Reader
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Generator[None]:
+    """Small models train fastest so, above all beside other work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 TINY = Schedule(steps=planting.BASELINE_STEP + 4, batch=8)
