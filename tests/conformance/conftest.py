@@ -18,6 +18,7 @@ from heldout.organisms.compiled import induction, previous_token
 from heldout.techniques.circuits import CircuitEvaluation, Node, Resample
 from heldout.techniques.pairs import TokenPairs
 from heldout.techniques.patching import Paths, Prompts
+from heldout.techniques.representation_comparison import DebiasedCKA
 
 PLUGIN = Path(__file__).parent / "plugin"
 STREAM = (Site("resid_post", 1), Site("resid_post", 2), Site("attn_out", 0))
@@ -41,6 +42,13 @@ def pairs(cell: str, count: int = 24) -> Subject:
     checked = [sample for sample in suite.samples if sample.role == "verified"][:count]
     other = [replace(each, input=each.input.replace(str(each.cue), str(unchecked.cue))) for each in checked]
     return load(folder(cell) / "candidate"), ContrastPairs(tuple(checked), tuple(other))
+
+
+def unrelated_prompts(cell: str) -> Subject:
+    """Pairs whose prompts have nothing to do with each other."""
+    model, data = samples(cell)
+    tokens = model.tokenize([sample.input for sample in data[:80]])
+    return model, TokenPairs(tokens[:40], tokens[40:])
 
 
 def induction_weights() -> Subject:
@@ -137,6 +145,11 @@ CASES = {
     "pair_steering": on_pairs({"sites": STREAM[:2]}),
     "readout_sweep": on_samples({"sites": STREAM, "permutations": 199}),
     "relevance_patching": on_pairs({"sites": STREAM, "shuffles": 59}),
+    "representation_comparison": Case(
+        {"sites": STREAM[:2], "measures": (DebiasedCKA(),), "permutations": 59, "halves": 19},
+        lambda: pairs("quirky_arithmetic-s0-c1"),
+        lambda: unrelated_prompts("quirky_arithmetic-s0-c1"),
+    ),
 }
 
 

@@ -17,12 +17,14 @@ from heldout.catalogue.rows.patching import PATCHING
 from heldout.catalogue.rows.path_decomposition import PATH_DECOMPOSITION
 from heldout.catalogue.rows.path_length import PATH_LENGTH
 from heldout.catalogue.rows.probes import PROBES
+from heldout.catalogue.rows.representation_comparison import REPRESENTATION_COMPARISON
 
 GROUP = "heldout.techniques"
 NOT_STATED = "not stated"
 IN_TREE = tuple(
     sorted(
-        (*ATTRIBUTION, *CIRCUITS, *PATCHING, *PATH_DECOMPOSITION, *PATH_LENGTH, *PROBES), key=lambda entry: entry.name
+        (*ATTRIBUTION, *CIRCUITS, *PATCHING, *PATH_DECOMPOSITION, *PATH_LENGTH, *PROBES, *REPRESENTATION_COMPARISON),
+        key=lambda entry: entry.name,
     )
 )
 

@@ -19,6 +19,7 @@ from heldout.techniques.path_decomposition import (
 )
 from heldout.techniques.path_length import PathLength
 from heldout.techniques.probes import AnswerReadout, AnswerReadoutFitter, ReadoutSweep
+from heldout.techniques.representation_comparison import RepresentationComparison
 from heldout.techniques.technique import Technique
 
 __all__ = [
@@ -45,5 +46,6 @@ __all__ = [
     "PathPatching",
     "ReadoutSweep",
     "RelP",
+    "RepresentationComparison",
     "Technique",
 ]
