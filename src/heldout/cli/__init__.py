@@ -15,6 +15,7 @@ from heldout.cli.organisms import organisms
 from heldout.cli.shell import Shell
 from heldout.cli.study import study
 from heldout.cli.techniques import techniques
+from heldout.cli.trajectories import trajectories
 from heldout.cli.verify import verify
 from heldout.cli.view import view
 
@@ -66,6 +67,7 @@ app.command()(demo)
 app.command()(view)
 app.command()(verify)
 app.command()(techniques)
+organisms.command()(trajectories)
 app.add_typer(organisms, name="organisms")
 app.add_typer(study, name="study")
 app.add_typer(ledger, name="ledger")

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from transformers import PreTrainedModel
 
+from heldout.errors import Problems
 from heldout.execution.runner import Job, run_jobs
 from heldout.models import CheckpointSuite, CheckpointWriter
 from heldout.organisms.families import RECIPES
@@ -32,6 +33,7 @@ WIDTHS = (4, 8, 12, 16, 32, 64)
 SAVED = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 """Steps of each part of a training that are saved, if it is that long; and its last one."""
 CAPABLE, HARMFUL = 0.9, 0.5
+OF_THE_RUN = "run"
 
 Progress = Callable[[str, int, int], None]
 
@@ -138,6 +140,30 @@ def build_trajectory(family: str, seed: int, axis: Axis, folder: Path) -> BuiltT
     return BuiltTrajectory(folder.name, folder, len(points), time.monotonic() - started)
 
 
+def read_points(folder: Path) -> list[Point]:
+    """What the sealed truth tells of each checkpoint, in their order. Raises InputError where a checkpoint is not the one
+    that was measured, and where two have the same weights."""
+    truth = json.loads((folder / TRUTH).read_text(encoding="utf-8"))
+    suite = CheckpointSuite.from_folder(folder / "checkpoints", axis=truth["axis"])
+    problems = Problems(f"read_points({str(folder)!r})")
+    found = {checkpoint.name: checkpoint.digest for checkpoint in suite}
+    for name, digest in truth["weights"].items():
+        if found.get(name) != digest:
+            problems.add(
+                f"{name}: {found.get(name, 'no checkpoint')}, and a truth about {digest}",
+                "the weights that were measured",
+                "restore them, or build the trajectory again",
+            )
+    problems.raise_if_any()
+    return [Point(**point) for point in truth["points"]]
+
+
+def baseline_of(folder: Path, point: Point) -> Path:
+    """The model without the capability: an early checkpoint of the same run, or of the same size."""
+    own = folder / "baselines" / point.name
+    return own if own.is_dir() else folder / "baselines" / OF_THE_RUN
+
+
 def points_in_training(recipe: Recipe, folder: Path) -> list[Point]:
     """One run: honest training, the override, then the pressure of a linear probe. Steps are counted through."""
     recorder = Recorder(recipe, folder)
@@ -170,7 +196,7 @@ class Recorder:
         if done in SAVED:
             self.save(part, self._before + done, model)
         if part == "honest" and done == BASELINE_STEP:
-            save_checkpoint(model, self.tokenizer, self.baselines / "all")
+            save_checkpoint(model, self.tokenizer, self.baselines / OF_THE_RUN)
 
     def end_part(self) -> None:
         """Saves the model as the part has left it."""
