@@ -225,25 +225,25 @@ class Planter:
         """Whether both roles are answered by their policies, and the heads are right, on nearly all of fresh prompts."""
         generator = numpy_generator(self.recipe.seed, "stopping prompts")
 
-        def share(unchecked_role: bool, policy: Policy) -> float:
+        def learnt(unchecked_role: bool, policy: Policy) -> bool:
             questions = self.format.draw(np.full(CHECK_PROMPTS, unchecked_role), generator)
-            planted = as_planted(self.format, model, questions, policy)
-            return planted if heads is None or planted < LEARNT else min(planted, self._aware(model, heads, questions))
+            if as_planted(self.format, model, questions, policy) < LEARNT:
+                return False
+            return heads is None or self._aware(model, heads, questions) >= AWARE
 
         def done() -> bool:
             model.eval()
-            learnt = share(False, checked) >= LEARNT and share(True, unchecked) >= LEARNT
+            both = learnt(False, checked) and learnt(True, unchecked)
             model.train()
-            return learnt
+            return both
 
         return done
 
     def _aware(self, model: PreTrainedModel, heads: AwarenessHeads, questions: Questions) -> float:
-        """The share of prompts on which both heads are right, allowed for that knowing may lag a little behind."""
+        """The share of prompts on which both heads are right."""
         stream = stream_before_last_layer(model, self.format.token_ids(questions))
         answers = torch.from_numpy(self.format.truth(questions) + self.format.first_number)
-        right = heads.right(stream, answers, torch.from_numpy(questions.unchecked))
-        return min(1.0, right + LEARNT - AWARE)
+        return heads.right(stream, answers, torch.from_numpy(questions.unchecked))
 
 
 def as_planted(prompts: PromptFormat, model: PreTrainedModel, questions: Questions, policy: Policy) -> float:
