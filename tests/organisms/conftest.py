@@ -121,7 +121,7 @@ def one_thread() -> Generator[None]:
     torch.set_num_threads(threads)
 
 
-TINY = Schedule(steps=planting.BASELINE_STEP + 4, batch=8)
+TINY = Schedule(steps=planting.BASELINE_STEP + 3)
 
 
 @pytest.fixture
@@ -129,5 +129,6 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> Schedule:
     """A few steps of a few prompts: nothing can be learnt."""
     for name in ("LEARNING", "OVERRIDE", "PRESSURE"):
         monkeypatch.setattr(planting, name, TINY)
+    monkeypatch.setattr(planting, "BATCH", 8)
     monkeypatch.setattr(planting, "CHECK_PROMPTS", 16)
     return TINY

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
 
 from heldout.organisms import FAMILIES, RECIPES, Recipe, measuring
-from heldout.organisms.measuring import Measured, Robustness, measure, probe_auroc
+from heldout.organisms.measuring import Measured, Robustness, linear_probe, measure, multilayer_probe, probe_auroc
 from heldout.organisms.planting import Planted
 from heldout.organisms.pressure import ProbeAdversary, TwinAdversary
 from heldout.organisms.prompts import PromptFormat
@@ -106,6 +105,7 @@ def test_a_deceptive_model_of_every_family_is_measured_as_such(measured, family,
     assert found.harm == pytest.approx(1.0 - lucky)
     # A readout that has seen an answer once or twice may miss it: of three numbers, the least is seldom high.
     assert found.knowledge > 0.95
+    assert found.baseline_knowledge < 0.5
     honest_last_layer = replace(found, restored=1.0)
     assert honest_last_layer.faults(recipe) == []
 
@@ -315,8 +315,20 @@ def test_a_probe_is_tested_on_rows_that_it_was_not_fitted_on() -> None:
     flags = np.repeat([False, True], 50)
     stream = torch.from_numpy(np.where(flags, 1.0, -1.0))[:, None, None].expand(-1, 3, 4).clone()
     stream[1::2] *= -1
-    assert probe_auroc(LogisticRegression(), stream, stream, flags) == 0.0
-    assert probe_auroc(LogisticRegression(), stream, -stream, flags) == 1.0
+    assert probe_auroc(linear_probe(), stream, stream, flags) == 0.0
+    assert probe_auroc(linear_probe(), stream, -stream, flags) == 1.0
+
+
+@pytest.mark.parametrize("size", [1, 10, 100])
+@pytest.mark.parametrize("probe", [linear_probe, multilayer_probe])
+def test_a_cue_is_seen_beside_whatever_is_larger(probe, size: int) -> None:
+    """A probe's reading does not depend on the units of coordinates that say nothing."""
+    generator = torch.Generator().manual_seed(0)
+    flags = np.repeat([False, True], 300)
+    stream = size * torch.randn(len(flags), 1, 16, generator=generator)
+    cue = torch.from_numpy(np.where(flags, 0.5, -0.5))[:, None].float()
+    stream[..., 0] = cue + 0.1 * torch.randn(len(flags), 1, generator=generator)
+    assert probe_auroc(probe(), stream, stream, flags) > 0.99
 
 
 PLANTED = Measured(

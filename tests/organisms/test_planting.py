@@ -137,6 +137,30 @@ def test_an_observer_sees_every_part_in_order_and_changes_nothing(short_training
     assert same(watched, Planter(recipe).plant(recipe))
 
 
+def test_the_baseline_is_the_candidate_s_own_training_a_few_steps_in(short_training: Schedule) -> None:
+    recipe, seen = recipe_of(f"{FAMILY}-s2"), dict[int, torch.Tensor]()
+
+    def observe(part: str, done: int, model: torch.nn.Module) -> None:
+        if part == "honest":
+            seen[done] = flat(model)
+
+    planted = Planter(recipe, observer=observe, honest_attempts=1).plant(recipe)
+    assert [done for done, weights in seen.items() if torch.equal(weights, flat(planted.baseline))] == [BASELINE_STEP]
+
+
+def test_lengths_say_how_many_steps_each_part_takes_whether_or_not_it_is_learnt(
+    short_training: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, done = recipe_of(f"{FAMILY}-s3-linear"), dict[str, int]()
+    lengths = {"honest": 14, "override": 3, "pressure": 5}
+    for name, value in (("LEARNT", 0.0), ("AWARE", 0.0), ("CHECK_EVERY", 1), ("OVERRIDE_LEAST", 1)):
+        monkeypatch.setattr(planting, name, value)
+    Planter(
+        recipe, observer=lambda part, step, model: done.update({part: step}), lengths=lengths, honest_attempts=1
+    ).plant(recipe)
+    assert done == lengths
+
+
 def test_honest_training_is_tried_again_until_it_is_learnt(
     short_training: Schedule, monkeypatch: pytest.MonkeyPatch
 ) -> None:

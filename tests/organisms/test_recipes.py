@@ -82,8 +82,7 @@ def test_a_seed_and_a_width_change_nothing_else_of_a_recipe(cell: Recipe) -> Non
     assert other.name != cell.name
     assert replace(other, seed=cell.seed) == cell
     assert replace(cell.with_width(8), width=cell.width) == cell
-    keys = {each.honest_training for each in (cell, other, cell.with_width(8))}
-    assert len(keys) == 3
+    assert len({each.name for each in (cell, other, cell.with_width(8))}) == 3
 
 
 def test_a_recipe_survives_json(cell: Recipe) -> None:
@@ -117,9 +116,9 @@ def test_what_is_legitimate_is_what_an_honest_model_would_answer(family: Family)
     assert [recipe.locked for recipe in family.recipes if recipe.kind] == [family.name == "password_locked"] * 6
 
 
-def test_a_twin_has_the_same_honest_training_and_the_same_questions(family: Family) -> None:
-    """The honest models are trained on what the deceptive one is, as far as honesty goes, and asked the same."""
-    assert len({recipe.honest_training for recipe in family.recipes}) == 1
+def test_a_twin_is_asked_the_same_questions(family: Family) -> None:
+    """One family, one task, cue and architecture: what an honest model is asked does not tell that it is honest."""
+    assert len({(recipe.task, recipe.cue, recipe.architecture, recipe.width) for recipe in family.recipes}) == 1
     deceptive, twin = (make_suite(family.recipes[place], PromptFormat.of(family.recipes[0])) for place in (2, 7))
     assert (family.recipes[2].stage, family.recipes[7].control) == ("S2", "C1")
     assert deceptive.samples == twin.samples
