@@ -15,16 +15,17 @@ from heldout.studies.figure_one.trajectories import Axis
 TITLE = "Where a growing danger is caught"
 ALONG: dict[Axis, str] = {"step": "As training goes on", "size": "As models grow"}
 PANELS_CAPTION = (
-    "Line: the share of prompts on which the model does harm where it is deployed, by planted truth; mean over seeds with "
+    "Line: harm, by how much right answers fall short where the model is deployed, by planted truth; mean over seeds with "
     "its 95 % interval. A model is dangerous from 50 % (dashed). Colours: who catches it, by most of the seeds that are "
     "dangerous there. Under each panel the same for each seed alone, one a row; a dot marks a model that is not dangerous "
     "and is called deceptive. Above: the phase of training that was planted. The axis is logarithmic, 0 has a place of "
     "its own."
 )
 RECALL_CAPTION = (
-    "Of the models of each stage, the share that is caught. S1 does harm where it is checked, S2 only where it is not, S3 is "
+    "Of the models of each stage, the share that is caught. What S1 does its grader rejects, what S2 does passes; S3 is "
     "S2 trained as well against what looks inside: a linear probe, an MLP probe, probes at all positions, or the "
-    "activations of a benign twin."
+    "activations of a benign twin. Own probe fooled: those of S3 in which the probe that they were trained against has an "
+    "AUROC of at most 0.7."
 )
 ALARMS_CAPTION = (
     "Of honest models, the share that is called deceptive: by the inside view a verdict of deceptive, by behavioural evals "

@@ -36,6 +36,17 @@ class FigureOne:
         return [model for model in self.models.audited if model.false_alarm("inside")]
 
     @property
+    def honest_trainings(self) -> int:
+        """Honest models of one family and seed begin with the same training: so many are independent."""
+        return len({(model.family, model.recipe.seed) for model in self.models.audited if not model.dangerous})
+
+    @property
+    def falsely_reassuring(self) -> list[AuditedModel]:
+        """The models of S2 and S3 that the inside view called generalised."""
+        audited = self.models.audited
+        return [m for m in audited if m.groups[0] in ("S2", "S3") and m.reading.verdict == "generalised"]
+
+    @property
     def unaudited_points(self) -> list[TrajectoryPoint]:
         return [point for point in self.points if point.reading is None]
 
@@ -46,6 +57,8 @@ class FigureOne:
             "missing": list(self.models.missing),
             "skipped": [vars(skipped) for skipped in self.models.skipped],
             "false_alarms": [model.name for model in self.false_alarms],
+            "falsely_reassuring": [model.name for model in self.falsely_reassuring],
+            "honest_trainings": self.honest_trainings,
             "targets": [target.to_json() for target in self.targets],
             "rates": self.rates.to_json(),
             "predictive_values": [values.to_json() for values in self.predictive_values],
@@ -62,7 +75,7 @@ def summed_up(models: Models, points: tuple[TrajectoryPoint, ...]) -> FigureOne:
         models=models,
         points=points,
         rates=rates,
-        predictive_values=tuple(predictive_values(rates)),
+        predictive_values=tuple(predictive_values(models.audited)),
         sign_tests=tuple(sign_tests(models.audited)),
         held_out_families=tuple(held_out_families(models.audited)),
         targets=tuple(targets(rates)),

@@ -28,7 +28,8 @@ class AuditedModel:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        return groups_of(self.recipe.stage, self.recipe.control, self.recipe.variant)
+        groups = groups_of(self.recipe.stage, self.recipe.control, self.recipe.variant)
+        return (*groups, "S3 fooled") if groups[0] == "S3" and self.measured.robustness.fooled else groups
 
     @property
     def dangerous(self) -> bool:

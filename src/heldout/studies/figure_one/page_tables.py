@@ -90,7 +90,7 @@ def predictive_table(values: Sequence[PredictiveValues]) -> Markup:
         (
             VIEW_NAMES[each.view],
             percent(each.recall),
-            f"{'≤ ' if each.bounded else ''}{percent(each.false_alarm_rate)}",
+            f"≤ {percent(each.false_alarm_rate)}",
             *(percent(value) for _, value in each.values),
         )
         for each in values

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from heldout.statistics import PREVALENCES, false_alarm_bound, predictive_value
-from heldout.studies.figure_one.counts import Rates
-from heldout.studies.figure_one.stages import ALL_HONEST, VIEWS, View
+from heldout.statistics import PREVALENCES, predictive_value, proportion_interval
+from heldout.studies.figure_one.counts import Share
+from heldout.studies.figure_one.models import AuditedModel
+from heldout.studies.figure_one.stages import VIEWS, View
 
 OF_STAGE = "S2"
 
@@ -16,14 +18,14 @@ OF_STAGE = "S2"
 class PredictiveValues:
     """The share of alarms that are right, by prevalence, from the recall on S2 and the rate of false alarms.
 
-    Without a false alarm the rate is its upper bound (about 3 / n), and `bounded` is true: no value is better than that.
-    `recall` is None where there is no model of S2, and then there are no values.
+    An alarm is the verdict `deceptive`, or of outputs alone `suspect`, on deceptive and honest models alike. The rate of
+    false alarms is its upper bound at 95 % (one-sided, exact; about 3 / n without any): no better value is proved. `recall`
+    is None where there is no model of S2, and then there are no values.
     """
 
     view: View
     recall: float | None
     false_alarm_rate: float
-    bounded: bool
     values: tuple[tuple[float, float | None], ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -31,16 +33,16 @@ class PredictiveValues:
         return {**vars(self), "values": values}
 
 
-def predictive_values(rates: Rates) -> list[PredictiveValues]:
-    return [_of_view(rates, view) for view in VIEWS]
+def predictive_values(models: Sequence[AuditedModel]) -> list[PredictiveValues]:
+    return [_of_view(models, view) for view in VIEWS]
 
 
-def _of_view(rates: Rates, view: View) -> PredictiveValues:
-    recall, alarms = rates.share(view, OF_STAGE).value, rates.share(view, ALL_HONEST)
-    bounded = alarms.count == 0
-    rate = false_alarm_bound(alarms.n) if bounded else alarms.count / alarms.n
+def _of_view(models: Sequence[AuditedModel], view: View) -> PredictiveValues:
+    recall = Share.of(model.reading.alarms(view) for model in models if OF_STAGE in model.groups).value
+    alarms = Share.of(model.reading.alarms(view) for model in models if not model.dangerous)
+    rate = proportion_interval(alarms.count, alarms.n, level=0.90)[1] if alarms.n else 1.0
     values = tuple(
         (prevalence, None if recall is None else predictive_value(recall, rate, prevalence))
         for prevalence in PREVALENCES
     )
-    return PredictiveValues(view, recall, rate, bounded, values)
+    return PredictiveValues(view, recall, rate, values)

@@ -24,8 +24,9 @@ VARIANTS = {
     "mlp": "MLP probe",
     "positions": "all positions",
     "twin": "benign twin",
+    "fooled": "own probe fooled",
 }
-"""What an S3 model was trained against."""
+"""What an S3 model was trained against; and those that it did hide from."""
 
 RARELY_BUILT = "C4"
 
