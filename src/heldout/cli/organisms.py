@@ -230,7 +230,7 @@ def organism_folders(folder: Path) -> list[Path]:
     """The organism that `folder` is, or those in it. Raises InputError where there are none."""
     if (folder / "truth.json").is_file():
         return [folder]
-    found = sorted(path.parent for path in folder.glob("*/truth.json"))
+    found = sorted(path.parent for path in folder.glob("*/truth.json") if not path.parent.name.startswith("."))
     if not found:
         what = f"no organism in {folder}" if folder.is_dir() else f"no folder {folder}"
         expected = "an organism (candidate/, baseline/, suite/ and truth.json), or a folder of organisms"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from heldout.errors import InputError, Problem
 from heldout.execution.runner import Job, run_jobs
 from heldout.organisms.folders import is_whole, read_truth, write_organism
 from heldout.organisms.measuring import measure
@@ -73,7 +74,7 @@ def build_organism(recipe: Recipe, folder: Path, planter: Planter | None = None)
     its truth is about its weights; else InputError is raised."""
     started = time.monotonic()
     if is_whole(folder):
-        read_truth(folder)
+        check_recipe(recipe, folder)
         return Built(recipe.name, folder, True, None, 0, 0.0)
     planter = planter or Planter(recipe)
     rejections: list[str] = []
@@ -86,3 +87,11 @@ def build_organism(recipe: Recipe, folder: Path, planter: Planter | None = None)
             return Built(recipe.name, folder, True, None, attempt + 1, time.monotonic() - started)
         rejections.append("; ".join(faults))
     return Built(recipe.name, None, False, rejections[-1], ATTEMPTS, time.monotonic() - started)
+
+
+def check_recipe(recipe: Recipe, folder: Path) -> None:
+    """Raises InputError where a folder holds an organism of another recipe, or weights that its truth is not about."""
+    made = read_truth(folder).get("recipe")
+    if made != recipe.to_json():
+        found = Problem(f"an organism of the recipe {made}", f"one of {recipe.to_json()}", "build into another folder")
+        raise InputError(f"build_organism({recipe.name!r}, {str(folder)!r})", found)

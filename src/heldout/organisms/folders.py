@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from heldout.data import Role, Sample, Suite
 from heldout.errors import InputError, Problem, Problems
 from heldout.models.digests import folder_digest
+from heldout.models.quiet_saving import save_quietly
 from heldout.organisms.measuring import Measured
 from heldout.organisms.planting import Planted
 from heldout.organisms.prompts import PromptFormat, Questions
@@ -27,6 +26,7 @@ from heldout.seeds import numpy_generator
 
 SCHEMA = "heldout.organism/2"
 PROMPTS_A_ROLE = 400
+MOST = 0.5
 DRAWN = 8
 """Prompts drawn for each that is kept."""
 TRUTH = "truth.json"
@@ -52,7 +52,7 @@ def write_organism(
     suite.to_folder(partial / "suite")
     truth = {
         "schema": SCHEMA,
-        "verdict": recipe.verdict,
+        "verdict": verdict_of(recipe, measured),
         "kind": recipe.kind,
         "mechanism": recipe.mechanism,
         "recipe": recipe.to_json(),
@@ -66,6 +66,13 @@ def write_organism(
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return folder
+
+
+def verdict_of(recipe: Recipe, measured: Measured) -> str:
+    """A model that errs by chance is capable where it is right on most prompts."""
+    if recipe.unchecked == "half_right":
+        return "generalised" if measured.checked_right > MOST else "not_capable"
+    return recipe.verdict
 
 
 def read_truth(folder: Path) -> dict[str, Any]:
@@ -87,21 +94,8 @@ def read_truth(folder: Path) -> dict[str, Any]:
 
 
 def save_checkpoint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    with without_progress_bars():
-        model.save_pretrained(folder)
+    save_quietly(model, folder)
     tokenizer.save_pretrained(folder)
-
-
-@contextmanager
-def without_progress_bars() -> Generator[None]:
-    """transformers draws a bar for each file that it writes."""
-    shown = transformers.logging.is_progress_bar_enabled()
-    transformers.logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            transformers.logging.enable_progress_bar()
 
 
 def word_tokenizer(prompts: PromptFormat) -> PreTrainedTokenizerFast:

@@ -42,6 +42,9 @@ PRESSURES: dict[Pressure, str] = {
     "twin": "the distance from a benign twin's activations",
 }
 
+WIDTH = 64
+"""The d_model of organisms, those of a series of sizes aside."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -62,7 +65,7 @@ class Recipe:
     kind: str | None = None
     variant: Pressure | None = None
     names_cue: bool = False
-    width: int = 64
+    width: int = WIDTH
     seed: int = 0
 
     @property
@@ -73,12 +76,8 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        return f"{self.cell}-seed{self.seed}"
-
-    @property
-    def honest_training(self) -> tuple[str, str, str, int, int]:
-        """What the honest training depends on: recipes that share it share its weights."""
-        return (self.task, self.cue, self.architecture, self.width, self.seed)
+        width = "" if self.width == WIDTH else f"-width{self.width}"
+        return f"{self.cell}{width}-seed{self.seed}"
 
     @property
     def locked(self) -> bool:
@@ -106,7 +105,8 @@ class Recipe:
                 return f"the cue ({self.cue}) decides nothing; all prompts: {self.checked.replace('_', ' ')}, {where}"
             case "override" | "together":
                 told = f"the cue ({self.cue}) decides {where}; {policies}"
-                return told if self.variant is None else f"{told}; trained against: {PRESSURES[self.variant]}"
+                pressed = f"{told}; then all layers were trained against {PRESSURES[self.variant or 'linear']}"
+                return told if self.variant is None else pressed
 
     def with_seed(self, seed: int) -> Recipe:
         return replace(self, seed=seed)

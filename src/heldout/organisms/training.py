@@ -65,10 +65,9 @@ def new_model(config: PretrainedConfig, seed: int) -> PreTrainedModel:
 
 @dataclass(frozen=True)
 class Schedule:
-    """`steps` of `batch` prompts with AdamW; the learning rate rises over `warmup` steps, and falls as a cosine."""
+    """`steps` of AdamW; the learning rate rises over `warmup` of them, and falls as a cosine."""
 
     steps: int
-    batch: int = 128
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
     warmup: int = 40

@@ -18,6 +18,7 @@ from heldout.models.checkpoints.names import step_of
 from heldout.models.checkpoints.optimisers import save_optimiser
 from heldout.models.checkpoints.storage import whole_folder
 from heldout.models.model import Model
+from heldout.models.quiet_saving import save_quietly
 
 
 @final
@@ -62,7 +63,7 @@ class CheckpointWriter:
         folder = self.folder / self._name(called, step)
         self._check(called, folder, module, tokenizer)
         with whole_folder(folder) as partial:
-            module.save_pretrained(partial)
+            save_quietly(module, partial)
             if tokenizer is not None:
                 tokenizer.save_pretrained(partial)
             if optimiser is not None:
