@@ -9,6 +9,8 @@ import typer
 
 from heldout.cli.options import Json
 from heldout.cli.output import print_json, print_table
+from heldout.cli.study_compare import compare_command
+from heldout.cli.study_grokking import grokking_command
 
 if TYPE_CHECKING:
     from heldout.studies import FigureOne
@@ -20,6 +22,9 @@ study = typer.Typer(
     help="Sum up many finished audits. Stored results are read, and no model is run.",
     short_help="Sum up many finished audits.",
 )
+
+study.command("compare")(compare_command)
+study.command("grokking")(grokking_command)
 
 
 @study.command("figure-1")
