@@ -35,6 +35,7 @@ class Comparison:
 
     measure: Measure
     value: float
+    items: int
     rows: int
     unrelated: Array
     interval: tuple[float, float] | None
@@ -62,6 +63,7 @@ def compare(
     return Comparison(
         measure=measure,
         value=value,
+        items=len(one),
         rows=len(first),
         unrelated=unrelated_values(measure, first, second, draws),
         interval=half_sampling_interval(measure, value, first, second, draws),

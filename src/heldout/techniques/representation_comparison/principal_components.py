@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self, final
 
 import numpy as np
@@ -67,7 +68,7 @@ class PrincipalComponents:
         count = int(np.searchsorted(np.cumsum(variances), share * variances.sum() * (1 - 1e-12))) + 1
         return PrincipalComponents(self.scores[:, :count], self.axes[:count], self.items)
 
-    @property
+    @cached_property
     def outlying(self) -> NDArray[np.bool_]:
         """Which items are far out: the median of an item's distances to the others lies more than three interquartile
         ranges above the third quartile of all items' (Tukey 1977). Rotations and scales make no difference."""

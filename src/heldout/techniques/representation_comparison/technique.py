@@ -22,8 +22,10 @@ from heldout.techniques.representation_comparison.kernel_alignment import Biased
 from heldout.techniques.representation_comparison.measure import Measure
 from heldout.techniques.representation_comparison.principal_components import PrincipalComponents
 from heldout.techniques.representation_comparison.procrustes import OrthogonalProcrustes
+from heldout.techniques.representation_comparison.robustness import Rest
 
 MEASURES: tuple[Measure, ...] = (DebiasedCKA(), BiasedCKA(), OrthogonalProcrustes(), SVCCA(), PWCCA())
+NAME = "representation_comparison"
 LISTED = 20
 
 
@@ -50,7 +52,7 @@ class RepresentationComparison:
     permutations: int = 199
     halves: int = 199
     seed: int = 0
-    name: str = "representation_comparison"
+    name: str = NAME
 
     def __post_init__(self) -> None:
         called = "RepresentationComparison"
@@ -74,7 +76,7 @@ class RepresentationComparison:
         passes = (model.meter.samples - before) / max(1, len(first))
         draws = Draws(self.permutations, self.halves, self.seed)
         results = [
-            self._result(compare(measure, one[site], two[there], draws), site, there, names)
+            comparison_result(compare(measure, one[site], two[there], draws), site, there, self.position, names)
             for measure in self.measures
             for site, there in zip(self.sites, self._second_sites, strict=True)
         ]
@@ -108,24 +110,28 @@ class RepresentationComparison:
         prompts = [sample.input for sample in data]
         return model.tokenize(prompts), other.tokenize(prompts), [sample.id for sample in data]
 
-    def _result(self, found: Comparison, site: Site, there: Site, names: Sequence[str]) -> Result:
-        return Result(
-            technique=self.name,
-            quantity=found.measure.name,
-            unit=found.measure.unit,
-            effect=found.value,
-            n=len(names),
-            interval=found.interval,
-            nulls=permutation_null(found),
-            site=str(site),
-            layer=site.layer,
-            position=self.position,
-            settings={"other_site": str(there), **settings_of(found, names)},
-        )
-
 
 def components(activations: dict[Site, Tensor]) -> dict[Site, PrincipalComponents]:
     return {site: PrincipalComponents.of(values.numpy()) for site, values in activations.items()}
+
+
+def comparison_result(
+    found: Comparison, site: Site, other_site: Site, position: int | None, names: Sequence[str]
+) -> Result:
+    """`names` are those of all items that there were, by their numbers."""
+    return Result(
+        technique=NAME,
+        quantity=found.measure.name,
+        unit=found.measure.unit,
+        effect=found.value,
+        n=found.items,
+        interval=found.interval,
+        nulls=permutation_null(found),
+        site=str(site),
+        layer=site.layer,
+        position=position,
+        settings={"other_site": str(other_site), **settings_of(found, names)},
+    )
 
 
 def permutation_null(found: Comparison) -> tuple[Null, ...]:
@@ -142,13 +148,17 @@ def settings_of(found: Comparison, names: Sequence[str]) -> dict[str, Json]:
     return {
         "rows": found.rows,
         "resampled": f"halves of the {found.measure.rows}",
-        "without_first_component": removed.without_first_component,
+        "without_first_component": value_of(removed.without_first_component),
         "first_component_shares": list(removed.first_shares),
-        "without_outliers": removed.without_outliers,
+        "without_outliers": value_of(removed.without_outliers),
         "n_outliers": len(removed.outliers),
         "outliers": [names[item] for item in removed.outliers[:LISTED]],
         "flags": list(found.flags),
     }
+
+
+def value_of(rest: Rest | None) -> float | None:
+    return None if rest is None else rest.value
 
 
 def numbered(count: int) -> list[str]:
