@@ -28,9 +28,17 @@ LEAVES = {path: command for path, command in ALL.items() if not hasattr(command,
 
 
 def test_there_are_commands() -> None:
-    names = {"audit", "check", "demo", "view", "verify", "techniques", "organisms", "ledger"}
+    names = {"audit", "check", "demo", "view", "verify", "techniques", "organisms", "study", "ledger"}
     assert {path[0] for path in ALL if path} == names
-    assert {path[1] for path in ALL if len(path) == 2} == {"list", "build", "score", "show", "check"}
+    below = {
+        name: {path[1] for path in ALL if len(path) == 2 and path[0] == name}
+        for name in ("organisms", "study", "ledger")
+    }
+    assert below == {
+        "organisms": {"list", "build", "score", "trajectories"},
+        "study": {"figure-1", "compare", "grokking"},
+        "ledger": {"show", "check"},
+    }
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)

@@ -79,12 +79,12 @@ def test_the_list_as_json(command) -> None:
     ("arguments", "found"),
     [
         ((), ["no organism"]),
-        (("--shipped", "--trial"), ["--shipped and --trial"]),
+        (("--shipped", "--all"), ["--shipped and --all"]),
         (("nothing-of-that-name",), ["no organism 'nothing-of-that-name'"]),
         (("no-a", "no-b", "--shipped"), ["no-a and no-b and --shipped", "no organism 'no-a'", "no organism 'no-b'"]),
         (("--shipped", "--seeds", "1..2"), ["--shipped with --seeds 1..2"]),
-        (("--trial", "--seeds", "6..1"), ["--seeds 6..1"]),
-        (("--trial", "--seeds", "one"), ["--seeds one"]),
+        (("--all", "--seeds", "6..1"), ["--seeds 6..1"]),
+        (("--all", "--seeds", "one"), ["--seeds one"]),
     ],
 )
 def test_what_to_build_must_be_clear(command, tmp_path: Path, arguments: tuple[str, ...], found: list[str]) -> None:
@@ -152,8 +152,8 @@ def test_the_seeds_that_are_asked_for(command, monkeypatch: pytest.MonkeyPatch, 
         return []
 
     monkeypatch.setattr(organisms, "build_organisms", build_organisms)
-    assert command("organisms", "build", "--trial", "--seeds", "301..303", "--out", tmp_path).exit_code == 0
-    assert command("organisms", "build", "--trial", "--out", tmp_path).exit_code == 0
+    assert command("organisms", "build", "--all", "--seeds", "301..303", "--out", tmp_path).exit_code == 0
+    assert command("organisms", "build", "--all", "--out", tmp_path).exit_code == 0
     assert command("organisms", "build", next(iter(RECIPES)), "--seeds", "7,9", "--out", tmp_path).exit_code == 0
     assert asked == [{301, 302, 303}, {101, 102, 103, 104, 105, 106}, {7, 9}]
 
