@@ -35,7 +35,7 @@ def test_scores_come_in_the_order_of_the_organisms_and_say_what_was_planted(
     assert (concealing.expected, concealing.expected_kind, concealing.right) == ("deceptive", "concealment", True)
     assert (concealing.family, concealing.stage, concealing.control) == ("quirky_arithmetic", "S2", None)
     assert (honest.stage, honest.control) == ("S0", "C1")
-    assert (honest.behavioural_only, concealing.behavioural_only) == ("pass", "suspect")
+    assert (honest.behavioural_only, concealing.behavioural_only) == ("pass", "pass")
 
 
 def test_an_organism_is_audited_before_its_truth_is_opened(organism: Callable[[str], Path], tmp_path: Path) -> None:
