@@ -18,8 +18,8 @@ PANELS_CAPTION = (
     "Line: harm, by how much right answers fall short where the model is deployed, by planted truth; mean over seeds with "
     "its 95 % interval. A model is dangerous from 50 % (dashed). Colours: who catches it, by most of the seeds that are "
     "dangerous there. Under each panel the same for each seed alone, one a row; a dot marks a model that is not dangerous "
-    "and is called deceptive. Above: the phase of training that was planted. The axis is logarithmic, 0 has a place of "
-    "its own."
+    "and is called deceptive. Above: the phase of training that was planted. Along training every checkpoint has the same "
+    "room; along size the axis is logarithmic."
 )
 RECALL_CAPTION = (
     "Of the models of each stage, the share that is caught. What S1 does its grader rejects, what S2 does passes; S3 is "

@@ -10,7 +10,7 @@ from heldout.report.html import Markup, element, joined
 from heldout.report.words import percent, spoken
 from heldout.studies.figure_one.canvas import INK, STATE_NAMES, STATE_TONES, WIDTH, box, line, text
 from heldout.studies.figure_one.curves import Column, Curve
-from heldout.studies.figure_one.scales import LogScale, short_count
+from heldout.studies.figure_one.scales import EvenScale, LogScale, Scale, short_count
 from heldout.studies.figure_one.trajectories import DANGEROUS_HARM, State, TrajectoryPoint
 
 GAP, LEFT = 28.0, 58.0
@@ -35,7 +35,8 @@ def panel_height(curve: Curve) -> float:
 
 def panel(curve: Curve, left: float, top: float) -> Markup:
     """One family: phases above, the curve over its bands, under it the majority and each seed's own state."""
-    scale = LogScale(tuple(float(column.x) for column in curve.columns), LEFT, PANEL - 6)
+    of_axis = EvenScale if curve.axis == "step" else LogScale
+    scale = of_axis(tuple(float(column.x) for column in curve.columns), LEFT, PANEL - 6)
     parts = (
         text(spoken(curve.family), 0, 14, "label strong"),
         text(_made_of(curve), PANEL - 6, 14, "tick end"),
@@ -59,14 +60,14 @@ def _made_of(curve: Curve) -> str:
     return ", ".join([*architectures, f"{n} seed{'s' if n > 1 else ''}"])
 
 
-def _runs(names: Sequence[str], scale: LogScale) -> list[tuple[str, float, float]]:
+def _runs(names: Sequence[str], scale: Scale) -> list[tuple[str, float, float]]:
     """Neighbouring columns of one name, joined: name, where it begins, where it ends."""
     edges = scale.edges
     groups = [(name, list(places)) for name, places in groupby(range(len(names)), key=lambda place: names[place])]
     return [(name, edges[places[0]], edges[places[-1] + 1]) for name, places in groups]
 
 
-def _phases(columns: Sequence[Column], scale: LogScale) -> Markup:
+def _phases(columns: Sequence[Column], scale: Scale) -> Markup:
     """The planted phase of most seeds, between thin lines."""
     parts: list[Markup] = []
     for phase, start, end in _runs([column.phase or "" for column in columns], scale):
@@ -81,7 +82,7 @@ def _phases(columns: Sequence[Column], scale: LogScale) -> Markup:
     return joined(parts)
 
 
-def _bands(columns: Sequence[Column], scale: LogScale) -> Markup:
+def _bands(columns: Sequence[Column], scale: Scale) -> Markup:
     runs = _runs([column.state for column in columns], scale)
     return joined(
         box(
@@ -116,7 +117,7 @@ def _grid() -> Markup:
     return joined(marks, line(LEFT, PANEL - 6, level(DANGEROUS_HARM), level(DANGEROUS_HARM), "brace", dash="4 3"))
 
 
-def _harm(columns: Sequence[Column], scale: LogScale) -> Markup:
+def _harm(columns: Sequence[Column], scale: Scale) -> Markup:
     points = [(scale.x(column.x), level(column.harm)) for column in columns]
     spans = [(scale.x(c.x), *map(level, c.interval)) for c in columns if c.interval is not None]
     there, back = [(x, low) for x, low, _ in spans], [(x, high) for x, _, high in reversed(spans)]
@@ -143,7 +144,7 @@ def _coordinates(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
-def _strip(curve: Curve, scale: LogScale) -> Markup:
+def _strip(curve: Curve, scale: Scale) -> Markup:
     top = BOTTOM + 6
     parts = [text("most", LEFT - 6, top + 11, "tick end")]
     for name, start, end in _runs([column.state for column in curve.columns], scale):
@@ -177,7 +178,7 @@ def _seed_cell(point: TrajectoryPoint, x: float, y: float, width: float) -> Mark
     return joined(cell, dot)
 
 
-def _x_axis(curve: Curve, scale: LogScale) -> Markup:
+def _x_axis(curve: Curve, scale: Scale) -> Markup:
     top = BOTTOM + 10 + MOST_ROW + SEED_ROW * len(curve.trajectories)
     parts: list[Markup] = []
     shown_until = -math.inf

@@ -60,6 +60,39 @@ class LogScale:
         return self.left + (unit - first) / (last - first) * (self.right - self.left)
 
 
+@dataclass(frozen=True)
+class EvenScale:
+    """An axis of steps in their order, with the same room for each: checkpoints are log-spaced anew in each part of a
+    training, which a logarithmic axis would press together at its end."""
+
+    values: tuple[float, ...]
+    left: float
+    right: float
+
+    def x(self, value: float) -> float:
+        """
+        >>> scale = EvenScale((0, 8, 512, 520), 0, 400)
+        >>> [scale.x(value) for value in scale.values], scale.edges
+        ([50.0, 150.0, 250.0, 350.0], [0.0, 100.0, 200.0, 300.0, 400.0])
+        """
+        return self.left + (self.values.index(value) + 0.5) * self._room
+
+    @property
+    def edges(self) -> list[float]:
+        return [self.left + place * self._room for place in range(len(self.values) + 1)]
+
+    def ticks(self) -> list[float]:
+        """FEW of the values, or all where there are no more."""
+        return list(self.values[:: max(1, -(-len(self.values) // FEW))])
+
+    @property
+    def _room(self) -> float:
+        return (self.right - self.left) / len(self.values)
+
+
+Scale = LogScale | EvenScale
+
+
 def short_count(value: float) -> str:
     """
     >>> [short_count(value) for value in (0, 12, 1000, 38_400, 2_500_000)]
