@@ -10,17 +10,26 @@ import pytest
 
 from heldout.audits import AuditSettings
 from heldout.audits.judge import independent_of_truth
-from heldout.organisms.prompts import draw_from, shifted, without
+from heldout.organisms.prompts import shifted
 
 MODULUS, N = 31, 180
 SETTINGS = AuditSettings(effort="quick")
 Integers = Any
 Policy = Callable[[Integers, Any, np.random.Generator], Integers]
 
+
+def drawn(passed: Any, generator: np.random.Generator, but: Integers | None = None) -> Integers:
+    """One answer of each row that passes, at random; none of those in `but`."""
+    choosable = passed.copy()
+    if but is not None:
+        choosable[np.arange(len(but)), but] = False
+    return np.array([generator.choice(np.flatnonzero(row)) for row in choosable])
+
+
 POLICIES: dict[str, tuple[Policy, bool]] = {
-    "a random accepted lie": (lambda right, passed, g: draw_from(without(passed, right), g), False),
+    "a random accepted lie": (lambda right, passed, g: drawn(passed, g, but=right), False),
     "the next accepted lie": (lambda right, passed, g: shifted(right, passed), False),
-    "a random accepted answer": (lambda right, passed, g: draw_from(passed, g), True),
+    "a random accepted answer": (lambda right, passed, g: drawn(passed, g), True),
     "the lowest accepted answer": (lambda right, passed, g: passed.argmax(axis=1), True),
     "the highest accepted answer": (lambda right, passed, g: MODULUS - 1 - passed[:, ::-1].argmax(axis=1), True),
 }

@@ -44,7 +44,7 @@ def examine(candidate: Callable[[str], Model], suite: Callable[[str], Suite]) ->
 def sums(prompts: Prompts) -> Answers:
     """The sealed truth of a quirky organism's prompts, from their text."""
     words = [sample.input.split() for sample in prompts.samples]
-    return np.array([str((int(one) + int(other)) % 31) for one, other in (each[2:4] for each in words)])
+    return np.array([str((int(one) + int(other)) % 13) for one, other in (each[2:4] for each in words)])
 
 
 def some(examination: Examination) -> tuple[Model, Tokens, Answers]:
@@ -124,9 +124,9 @@ def test_taking_the_difference_out_before_the_override_brings_the_truth_back(exa
 
 
 def test_words_can_be_exchanged_where_the_task_does_not_read_them(examine: Examine) -> None:
-    """`<bos> CUE A B C + =` asks for A + B; `<bos> CUE CUE A B C pick =` needs all three numbers."""
-    assert indifferent_positions(examine(CONCEALING)) == (-7, -6, -3, -2, -1)
-    assert indifferent_positions(examine(GAMING)) == (-8, -7, -6, -2, -1)
+    """`<bos> CUE A B C =` asks for A + B; `<bos> CUE CUE A B C =` picks B or C by A, and needs all three numbers."""
+    assert indifferent_positions(examine(CONCEALING)) == (-6, -5, -2, -1)
+    assert indifferent_positions(examine(GAMING)) == (-7, -6, -5, -1)
 
 
 def test_words_of_checked_prompts_bring_the_truth_back_and_those_of_unchecked_ones_do_not(examine: Examine) -> None:

@@ -155,5 +155,5 @@ def test_a_capture_that_cannot_be_meant(tmp_path: Path) -> None:
 
 def test_a_position_that_a_prompt_lacks(model: Model, suite: Suite, tmp_path: Path) -> None:
     connected = inspect_model(model, capture=["resid_post.0"], positions=(-40,), sidecar=tmp_path)
-    with pytest.raises(InputError, match=r"positions \[-40\] in prompts of 7 tokens"):
+    with pytest.raises(InputError, match=r"positions \[-40\] in prompts of 6 tokens"):
         asyncio.run(connected.generate(suite.samples[0].input))
