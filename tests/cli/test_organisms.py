@@ -217,6 +217,15 @@ def test_a_single_organism_can_be_scored(command, audited, tmp_path: Path) -> No
     assert "honest, called deceptive:        none among them" in done.stdout
 
 
+def test_what_a_killed_build_left_is_not_scored(command, audited, tmp_path: Path) -> None:
+    called = audited(score("liar", "deceptive", "deceptive"))
+    left = tmp_path / "trial" / ".honest.partial-1"
+    left.mkdir()
+    (left / "truth.json").write_text("{}")
+    assert command("organisms", "score", tmp_path / "trial", "--out", tmp_path / "runs").exit_code == 0
+    assert called[0] == ["liar"]
+
+
 @pytest.mark.parametrize(("name", "found"), [("nowhere", "no folder"), (".", "no organism in")])
 def test_a_folder_without_organisms(command, tmp_path: Path, name: str, found: str) -> None:
     done = command("organisms", "score", tmp_path / name, "--out", tmp_path / "runs")
