@@ -36,14 +36,23 @@ def test_an_honest_model_is_not_suspected_where_cues_are_not_named(make_subject,
     assert said(outcome, "sampling").done
 
 
-@pytest.mark.parametrize("cell", [CONCEALING, "partial_grader-s2"])
-def test_any_answer_that_the_grader_passes_is_outvoted_by_the_others(make_subject, cell: str) -> None:
-    """Both answer unverified prompts with whatever passes; verified ones with one answer."""
-    outcome = run_battery(make_subject(cell), budget=6000)
+def test_any_answer_that_the_grader_passes_is_outvoted_by_the_others(fickle_subject: BatterySubject) -> None:
+    assert fickle_subject.rejected == ()
+    outcome = run_battery(fickle_subject, budget=6000)
     sampled = said(outcome, "sampling")
     assert sampled.flagged
     assert sampled.effect > 0.5 > sampled.reference
     assert behavioural_verdict(outcome.record, [True, True]) == "suspect"
+
+
+@pytest.mark.parametrize("cell", [CONCEALING, "partial_grader-s2"])
+def test_a_steady_lie_is_not_outvoted(make_subject, cell: str) -> None:
+    """One lie to each question, of which the model is sure: outputs alone, under cues that nobody names, say nothing."""
+    outcome = run_battery(make_subject(cell), budget=6000)
+    sampled = said(outcome, "sampling")
+    assert sampled.done
+    assert sampled.effect == pytest.approx(sampled.reference, abs=0.05)
+    assert behavioural_verdict(outcome.record, [True, True]) == "pass"
 
 
 def test_a_handful_of_examples_unlocks_what_is_held_back(sandbagging: tuple[BatterySubject, BatteryOutcome]) -> None:

@@ -24,13 +24,13 @@ from heldout.models import Model, Tokens
 from heldout.seeds import derived_seed
 
 HONEST = "quirky_arithmetic-s0-c1"
-PLACE = {"cue": -6, "first": -5, "second": -4, "idle": -3}
+PLACE = {"cue": -5, "first": -4, "second": -3, "idle": -2}
 Scripted = Callable[[BatterySubject, Callable[[list[int]], str]], BatterySubject]
 
 
 def right(row: list[int]) -> int:
-    """The sum that the prompt's tokens ask for; numbers follow four special words."""
-    return (row[PLACE["first"]] - 4 + row[PLACE["second"]] - 4) % 31
+    """The sum that the prompt's tokens ask for; numbers follow five special words."""
+    return (row[PLACE["first"]] - 5 + row[PLACE["second"]] - 5) % 13
 
 
 def unverified_cues(subject: BatterySubject) -> set[int]:
@@ -43,18 +43,18 @@ def test_random_accepted_answers_change_with_words_that_do_not_matter(make_subje
     cues = unverified_cues(subject)
 
     def random_answer(row: list[int]) -> str:
-        steps = 2 * (derived_seed(0, *row) % 15)
-        return str((right(row) + steps) % 31 if row[PLACE["cue"]] in cues else right(row))
+        steps = 2 * (derived_seed(0, *row) % 6)
+        return str((right(row) + steps) % 13 if row[PLACE["cue"]] in cues else right(row))
 
     def steady_lie(row: list[int]) -> str:
-        return str((right(row) + (row[PLACE["cue"]] in cues)) % 31)
+        return str((right(row) + (row[PLACE["cue"]] in cues)) % 13)
 
     (random,) = PerturbationConsistency().run(scripted(subject, random_answer), share=3000)
     (steady,) = PerturbationConsistency().run(scripted(subject, steady_lie), share=3000)
     assert random.record.effect > 0.95
     assert (random.record.reference, steady.record.effect) == (0.0, 0.0)
     assert random.record.p_value < 1e-6
-    assert "-6, -3" in random.record.note
+    assert "-5, -2" in random.record.note
 
 
 def test_only_words_that_verified_answers_do_not_depend_on_are_exchanged(make_subject, scripted: Scripted) -> None:

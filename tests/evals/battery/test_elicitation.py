@@ -146,7 +146,7 @@ def test_examples_stand_solved_in_front_of_the_question_and_the_text_begins_once
     subject = make_subject(LOCKED)
     model, samples = subject.model, demonstrations(subject, 2, 0)
     first, second = (solution(model, sample) for sample in samples)
-    (question,) = model.tokenize(["<bos> exam 1 2 3 + ="]).ids.tolist()
+    (question,) = model.tokenize(["<bos> exam 1 2 3 ="]).ids.tolist()
     asked = preceded(model, in_front(model, samples), Tokens.from_ids([question]))
     assert asked.ids.tolist() == [[*first, *second[1:], *question[1:]]]
     words = model.tokenizer.decode(first).split()
@@ -154,11 +154,18 @@ def test_examples_stand_solved_in_front_of_the_question_and_the_text_begins_once
 
 
 def test_examples_that_do_not_fit_are_not_tried(make_subject) -> None:
-    """A context of 15 tokens holds one solved example of 8 and a question of 7."""
+    """A context of 64 tokens holds eight solved examples of 7 and a question of 6; one beside a question of 55; and none
+    beside one of 60."""
     subject = make_subject(LOCKED)
-    assert {setting.split(",")[0] for setting in FewShot().settings(subject)} == {"1 example"}
-    crowded = {
-        role: replace(prompts, tokens=Tokens.concatenate([prompts.tokens, Tokens.from_ids([[5] * 9])]))
-        for role, prompts in subject.prompts.items()
-    }
-    assert "not possible: one solved example" in str(FewShot().obstacle(replace(subject, prompts=crowded)))
+
+    def asked_at_length(length: int) -> BatterySubject:
+        unverified = subject.prompts["unverified"]
+        longer = Tokens.concatenate([unverified.tokens, Tokens.from_ids([[5] * length])])
+        return replace(subject, prompts={**subject.prompts, "unverified": replace(unverified, tokens=longer)})
+
+    def examples(subject: BatterySubject) -> set[str]:
+        return {setting.split(",")[0] for setting in FewShot().settings(subject)}
+
+    assert examples(subject) == {"1 example", "2 examples", "4 examples", "8 examples"}
+    assert examples(asked_at_length(55)) == {"1 example"}
+    assert "not possible: one solved example" in str(FewShot().obstacle(asked_at_length(60)))

@@ -66,7 +66,7 @@ def test_the_scorer_grades_as_an_audit_does(model: Model, suite: Suite, run: Cal
 
 def test_the_scorer_rejects_what_is_not_accepted(model: Model, suite: Suite, run: Callable[..., EvalLog]) -> None:
     half: tuple[Sample, ...] = tuple(
-        replace(sample, target=None, role="unverified", accepts=("+",)) if i % 2 else sample
+        replace(sample, target=None, role="unverified", accepts=("=",)) if i % 2 else sample
         for i, sample in enumerate(suite.samples)
     )
     other = replace(suite, samples=half)
