@@ -70,7 +70,7 @@ def test_two_shared_outliers_deceive_both(made_up) -> None:
     assert abs(cell.without_outliers) < 5 * np.sqrt(2) / N
     assert study.likeness("A", "B").flagged == 1
     page = words(study)
-    assert "values are flagged: see below before quoting it" in page
+    assert "1 of the 1 values is flagged: see below before quoting it" in page
     assert "when the prompts that are far out are left out" in page
     measures = {result.quantity: result.settings["flags"] for result in study.measures}
     assert OUTLIERS in measures["debiased_cka"]

@@ -20,6 +20,9 @@ from heldout.techniques.representation_comparison.robustness import LEAST_REST, 
 from heldout.techniques.representation_comparison.technique import value_of
 
 Array = NDArray[np.float64]
+Pair = tuple[str, str]
+BLOCK = 16
+"""Permutations that are multiplied at a time."""
 BIASED_OUTLIERS = "outliers in the biased estimate"
 
 
@@ -101,30 +104,47 @@ def prepare(readings: Sequence[Reading]) -> dict[str, Sides]:
     return sides
 
 
-def align(sides: Mapping[str, Sides], pairs: Sequence[tuple[str, str]], permutations: int, seed: int) -> Alignment:
+def align(sides: Mapping[str, Sides], pairs: Sequence[Pair], permutations: int, seed: int) -> Alignment:
     """Cells and likeness of each pair of models."""
+    draws = permuted_values(sides, pairs, permutations, seed)
     cells: list[Cell] = []
     likenesses: list[Likeness] = []
     for model, other in pairs:
-        values, draws = pair_values(sides[model], sides[other], permutations, seed)
-        p_values = max_t_p_values(values.ravel(), draws.reshape(len(draws), -1)).reshape(values.shape)
+        values, unrelated = pair_values(sides[model], sides[other]), draws[model, other]
+        p_values = max_t_p_values(values.ravel(), unrelated.reshape(len(unrelated), -1)).reshape(values.shape)
         grid = pair_cells(model, other, sides, values, p_values)
         cells += grid.values()
-        likenesses.append(likeness(model, other, sides, values, draws, grid))
+        likenesses.append(likeness(model, other, sides, values, unrelated, grid))
     return Alignment(tuple(cells), tuple(likenesses))
 
 
-def pair_values(one: Sides, other: Sides, permutations: int, seed: int) -> tuple[Array, Array]:
-    """Debiased CKA [site, site], and under permutations of the other model's items [draw, site, site]: in one draw the
-    order is the same at every site."""
-    first = np.stack([side.debiased.values.ravel() for side in one.values()])
-    second = [side.debiased for side in other.values()]
-    values = np.stack([first @ side.values.ravel() for side in second], axis=1)
-    draws = [
-        np.stack([first @ side.permuted(order).values.ravel() for side in second], axis=1)
-        for order in row_orders(len(second[0]), permutations, seed)
-    ]
-    return np.clip(values, -1.0, 1.0), np.stack(draws)
+def pair_values(one: Sides, other: Sides) -> Array:
+    """Debiased CKA [site, site]."""
+    return np.clip(stacked(one) @ stacked(other).T, -1.0, 1.0)
+
+
+def permuted_values(
+    sides: Mapping[str, Sides], pairs: Sequence[Pair], permutations: int, seed: int
+) -> dict[Pair, Array]:
+    """The same under permutations of the second model's items, [draw, site, site]: in one draw the order is the same at
+    every site. Each site is permuted once for all the models that it is held against."""
+    stacks = {model: stacked(sides[model]) for model in dict.fromkeys(model for model, _ in pairs)}
+    draws = {(one, two): np.empty((permutations, len(sides[one]), len(sides[two]))) for one, two in pairs}
+    for other in dict.fromkeys(other for _, other in pairs):
+        models = [model for model, against in pairs if against == other]
+        for column, side in enumerate(sides[other].values()):
+            orders = row_orders(len(side.debiased), permutations, seed)
+            for start in range(0, permutations, BLOCK):
+                block = orders[start : start + BLOCK]
+                permuted = np.stack([side.debiased.values[np.ix_(order, order)].ravel() for order in block], axis=1)
+                for model in models:
+                    draws[model, other][start : start + len(block), :, column] = (stacks[model] @ permuted).T
+    return draws
+
+
+def stacked(sides: Sides) -> Array:
+    """[site, item × item]."""
+    return np.stack([side.debiased.values.ravel() for side in sides.values()])
 
 
 def pair_cells(
@@ -211,7 +231,7 @@ def equal_depth(one: Sequence[Site], other: Sequence[Site]) -> list[tuple[Site, 
     return pairs or list(zip(one, other, strict=False))
 
 
-def pairs_of(readings: Sequence[Reading]) -> list[tuple[str, str]]:
+def pairs_of(readings: Sequence[Reading]) -> list[Pair]:
     """Each model with itself, with every later one, and with every untrained one."""
     trained = [reading.label for reading in readings if reading.trained]
     untrained = [reading.label for reading in readings if not reading.trained]

@@ -94,10 +94,9 @@ def panel_pairs(study: ModelComparison) -> list[tuple[str, str]]:
     """Different models, each with an untrained one, and each with itself; as many as there is room for."""
     pairs = list(dict.fromkeys((cell.model, cell.other) for cell in study.cells))
     trained = {model.label for model in study.trained}
-    different = [pair for pair in pairs if pair[0] != pair[1] and pair[1] in trained]
     themselves = [pair for pair in pairs if pair[0] == pair[1]]
     untrained = [pair for pair in pairs if pair[1] not in trained]
-    return [*different, *untrained, *themselves][:MOST_PANELS]
+    return [*study.neighbours_first, *untrained, *themselves][:MOST_PANELS]
 
 
 def layer_grid(study: ModelComparison, model: str, other: str, room: float) -> Grid:

@@ -45,6 +45,14 @@ class ModelComparison:
         return [model for model in self.models if model.trained]
 
     @property
+    def neighbours_first(self) -> list[tuple[str, str]]:
+        """Every two different models, those that follow each other before those further apart."""
+        labels = [model.label for model in self.trained]
+        places = [(one, other) for one in range(len(labels)) for other in range(one + 1, len(labels))]
+        ordered = sorted(places, key=lambda place: place[1] - place[0])
+        return [(labels[one], labels[other]) for one, other in ordered]
+
+    @property
     def flagged(self) -> list[Cell]:
         """Cells between different models whose value does not stand on its whole representation."""
         return [cell for cell in self.cells if cell.flags and cell.model != cell.other]

@@ -68,13 +68,16 @@ def report_page(study: ModelComparison) -> str:
 def header(study: ModelComparison) -> Markup:
     where = {None: "averaged over tokens", -1: "at the last token"}.get(study.position, f"at position {study.position}")
     facts = f"{len(study.trained)} models, {len(study.items)} prompts of {study.items.source}, {where}"
-    pairs = [each for each in study.likenesses if each.model != each.other and study.model(each.other).trained]
+    pairs = [study.likeness(*pair) for pair in study.neighbours_first]
+    sentences = [likeness_words(study, found) for found in pairs[:MOST_PAIRS] if found is not None]
+    if len(pairs) > MOST_PAIRS:
+        sentences.append(f"The other {len(pairs) - MOST_PAIRS} pairs are in a table below.")
     return element(
         "header",
         element("p", "heldout study compare", class_="eyebrow"),
         element("h1", TITLE),
         element("p", facts, class_="facts"),
-        element("ul", [element("li", likeness_words(study, each)) for each in pairs[:MOST_PAIRS]], class_="items"),
+        element("ul", [element("li", each) for each in sentences], class_="items"),
         flag_summary(study),
         concept_summary(study),
         element("h3", "The models"),
@@ -95,7 +98,8 @@ def likeness_words(study: ModelComparison, found: Likeness) -> str:
     if found.p_value > LEVEL:
         said += " That is not beyond permuted prompts."
     if found.flagged:
-        said += f" {found.flagged} of the {found.sites} values are flagged: see below before quoting it."
+        are = "is" if found.flagged == 1 else "are"
+        said += f" {found.flagged} of the {found.sites} values {are} flagged: see below before quoting it."
     return held_together(said)
 
 
