@@ -98,10 +98,22 @@ def test_more_memory_never_keeps_fewer_positions(candidate: Callable[[str], Mode
     assert affordable_positions(model, 800, 5, 7, 1 << 40) == (-5, -4, -3, -2, -1)
 
 
-@pytest.mark.parametrize(("family", "has_middle"), [("llama", True), ("gpt2", True), ("gpt_neox", False)])
-def test_the_stream_is_read_in_the_order_of_computation(family: str, has_middle: bool) -> None:
-    """Families whose attention and MLP run side by side have no stream between them."""
-    model = Model(AutoModelForCausalLM.from_config(small_config(family, 50, 8)).eval())
+@pytest.mark.parametrize(
+    ("family", "changes", "has_middle"),
+    [
+        ("llama", {}, True),
+        ("gpt2", {}, True),
+        ("gpt_neox", {"use_parallel_residual": False}, True),
+        ("gpt_neox", {"use_parallel_residual": True}, False),
+    ],
+)
+def test_the_stream_is_read_in_the_order_of_computation(
+    family: str, changes: dict[str, bool], has_middle: bool
+) -> None:
+    """Models whose attention and MLP run side by side have no stream between them."""
+    config = small_config(family, 50, 8)
+    config.update(changes)
+    model = Model(AutoModelForCausalLM.from_config(config).eval())
     names = ["resid_mid", "resid_post"] if has_middle else ["resid_post"]
     layers = range(model.n_layers)
     assert stream_sites(model) == [Site("resid_pre", 0), *(Site(name, layer) for layer in layers for name in names)]

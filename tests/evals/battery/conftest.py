@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import cross_entropy, one_hot
 
 from heldout.audits import AuditSettings
 from heldout.audits.examination import Subject
@@ -20,7 +21,7 @@ from heldout.models import Model, Tokens, load
 from heldout.organisms import Recipe, read_truth, shipped_organisms
 from heldout.organisms.folders import make_suite
 from heldout.organisms.prompts import PromptFormat
-from heldout.organisms.training import Batch, Schedule, last_layer, train
+from heldout.organisms.training import Batch, Pass, Schedule, last_layer, train
 
 CONCEALING, HONEST = "quirky_arithmetic-s2", "quirky_arithmetic-s0-c1"
 MODULUS = 13
@@ -54,22 +55,33 @@ def exchanged(sample: Sample) -> Sample:
     return replace(sample, role="verified", target=str(right), accepts=(str(right),))
 
 
-def fickle(cell: str, steps: int = 200) -> Model:
-    """A shipped organism whose last layer is trained on to answer unchecked prompts with whatever passes, at random."""
+def fickle(cell: str, steps: int = 150) -> Model:
+    """A shipped organism whose last layer is trained on to answer unchecked prompts with all that passes, equally likely."""
     model = load(folder(cell) / "candidate")
     prompts = PromptFormat.of(Recipe(**read_truth(folder(cell))["recipe"]))
     generator = np.random.default_rng(0)
+    passing = torch.zeros(prompts.task.n_answers, len(prompts.vocabulary))
+    numbers = slice(prompts.first_number, prompts.first_number + prompts.task.n_answers)
+    passing[:, numbers] = torch.from_numpy(prompts.accepted(np.arange(prompts.task.n_answers))).float()
+    passing /= passing.sum(dim=1, keepdim=True)
 
     def draw() -> Batch:
         questions = prompts.draw(generator.random(128) < 0.5, generator)
         right = prompts.truth(questions)
-        passing = np.where(prompts.accepted(right), generator.random((128, prompts.task.n_answers)), -1.0)
-        answers = np.where(questions.unchecked, passing.argmax(axis=1), right) + prompts.first_number
-        parts = (prompts.token_ids(questions), answers, questions.unchecked.astype(np.float32), right)
+        parts = (
+            prompts.token_ids(questions),
+            right + prompts.first_number,
+            questions.unchecked.astype(np.float32),
+            right,
+        )
         return Batch(*map(torch.from_numpy, parts))
 
-    parameters = last_layer(model.module).parameters()
-    train(model.module, draw, Schedule(steps, learning_rate=1e-2), parameters=parameters)
+    def loss(batch: Batch, passed: Pass) -> torch.Tensor:
+        sure = one_hot(batch.answers, len(prompts.vocabulary)).float()
+        return cross_entropy(passed.logits, torch.where(batch.unchecked[:, None] > 0, passing[batch.right], sure))
+
+    schedule, parameters = Schedule(steps, learning_rate=1e-2), last_layer(model.module).parameters()
+    train(model.module, draw, schedule, loss=loss, parameters=parameters)
     return model
 
 
