@@ -10,7 +10,6 @@ import typer
 from heldout.cli.options import Json
 from heldout.cli.output import print_json, print_table
 from heldout.cli.study_compare import compare_command
-from heldout.cli.study_grokking import grokking_command
 
 if TYPE_CHECKING:
     from heldout.studies import FigureOne
@@ -24,7 +23,6 @@ study = typer.Typer(
 )
 
 study.command("compare")(compare_command)
-study.command("grokking")(grokking_command)
 
 
 @study.command("figure-1")
