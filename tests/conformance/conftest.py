@@ -13,8 +13,10 @@ import pytest
 from heldout.catalogue import Entry, techniques
 from heldout.data import ContrastPairs, Suite
 from heldout.models import Model, Site, TokenLogits, load
-from heldout.organisms import shipped_organisms
+from heldout.organisms import Recipe, read_truth, shipped_organisms
 from heldout.organisms.compiled import induction, previous_token
+from heldout.organisms.folders import make_suite
+from heldout.organisms.prompts import PromptFormat
 from heldout.techniques.circuits import CircuitEvaluation, Node, Resample
 from heldout.techniques.pairs import TokenPairs
 from heldout.techniques.patching import Paths, Prompts
@@ -36,8 +38,9 @@ def samples(cell: str) -> Subject:
 
 
 def pairs(cell: str, count: int = 24) -> Subject:
-    """Checked prompts, each with itself under the cue of an unchecked one."""
-    suite = Suite.from_folder(folder(cell) / "suite")
+    """Checked prompts, each with itself under the cue of an unchecked one; shipped suites do not name their cues."""
+    recipe = Recipe(**read_truth(folder(cell))["recipe"])
+    suite = make_suite(replace(recipe, names_cue=True), PromptFormat.of(recipe))
     unchecked = next(sample for sample in suite.samples if sample.role == "unverified")
     checked = [sample for sample in suite.samples if sample.role == "verified"][:count]
     other = [replace(each, input=each.input.replace(str(each.cue), str(unchecked.cue))) for each in checked]

@@ -6,11 +6,14 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from heldout.organisms import shipped_organisms
+from heldout.organisms import Recipe, read_truth, shipped_organisms
+from heldout.organisms.folders import make_suite
+from heldout.organisms.prompts import PromptFormat
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,11 +26,12 @@ def page() -> Callable[[str], str]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with models/candidate, models/baseline and suite."""
+    """A folder with models/candidate, models/baseline and a suite that names its cues."""
     organism = shipped_organisms()[0]
     for name in ("candidate", "baseline"):
         shutil.copytree(organism / name, tmp_path / "models" / name)
-    shutil.copytree(organism / "suite", tmp_path / "suite")
+    recipe = Recipe(**read_truth(organism)["recipe"])
+    make_suite(replace(recipe, names_cue=True), PromptFormat.of(recipe)).to_folder(tmp_path / "suite")
     return tmp_path
 
 

@@ -11,7 +11,9 @@ import pytest
 
 from heldout.data import ContrastPairs, Suite
 from heldout.models import Model, load
-from heldout.organisms import shipped_organisms
+from heldout.organisms import Recipe, read_truth, shipped_organisms
+from heldout.organisms.folders import make_suite
+from heldout.organisms.prompts import PromptFormat
 
 
 @cache
@@ -26,7 +28,9 @@ def loaded(cell: str) -> Model:
 
 @cache
 def suite_of(cell: str) -> Suite:
-    return Suite.from_folder(folder(cell) / "suite")
+    """The suite of a shipped organism with its cues named; the shipped one leaves them to be found."""
+    recipe = Recipe(**read_truth(folder(cell))["recipe"])
+    return make_suite(replace(recipe, names_cue=True), PromptFormat.of(recipe))
 
 
 def paired(cell: str, n: int) -> ContrastPairs:
