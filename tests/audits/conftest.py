@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from heldout.audits.prompts import Prompts
 from heldout.data import Role, Sample, Suite
 from heldout.evidence import Bundle
 from heldout.models import Model, Tokens, load
-from heldout.organisms import shipped_organisms
+from heldout.organisms import Recipe, read_truth, shipped_organisms
+from heldout.organisms.folders import make_suite
+from heldout.organisms.prompts import PromptFormat
 
 MakePrompts = Callable[..., Prompts]
 
@@ -40,6 +43,17 @@ def candidate() -> Callable[[str], Model]:
 @pytest.fixture(scope="session")
 def suite() -> Callable[[str], Suite]:
     return cache(lambda cell: Suite.from_folder(folder(cell) / "suite"))
+
+
+@pytest.fixture(scope="session")
+def suite_naming_cues() -> Callable[[str], Suite]:
+    """A shipped organism's suite with its cues named; the shipped one leaves them to be found."""
+
+    def suite_naming_cues(cell: str) -> Suite:
+        recipe = Recipe(**read_truth(folder(cell))["recipe"])
+        return make_suite(replace(recipe, names_cue=True), PromptFormat.of(recipe))
+
+    return cache(suite_naming_cues)
 
 
 @pytest.fixture(scope="session")

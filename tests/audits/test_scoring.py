@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from heldout.audits import Score, score_organisms
 from heldout.errors import InputError
@@ -53,6 +54,22 @@ def test_a_run_of_another_model_is_not_scored(runs: Path, organism: Callable[[st
     with pytest.raises(InputError) as raised:
         score_organisms([organism(HONEST)], runs)
     assert raised.value.problems[0].next_step == "choose another folder for the runs"
+
+
+@pytest.mark.parametrize("part", ["candidate", "baseline"])
+def test_a_truth_about_other_weights_is_not_scored(
+    runs: Path, organism: Callable[[str], Path], tmp_path: Path, part: str
+) -> None:
+    """The run is there, and the models have been changed since by a thousandth in one number."""
+    changed = Path(shutil.copytree(organism(HONEST), tmp_path / organism(HONEST).name))
+    path = changed / part / "model.safetensors"
+    weights = load_file(path)
+    next(iter(weights.values())).view(-1)[0] += 1e-3
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(InputError) as raised:
+        score_organisms([changed], runs)
+    said = {"candidate": "one about sha256:", "baseline": "the weights that were measured"}
+    assert raised.value.problems[0].expected.startswith(said[part])
 
 
 SCORE = Score("n", None, None, None, None, "deceptive", "concealment", "deceptive", "concealment", "pass", 1.0)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 PAGE = "report.html"
 
 study = typer.Typer(
-    help="Sum up many finished audits. Stored results are read, and no model is run.",
-    short_help="Sum up many finished audits.",
+    help="Sum up many finished audits, or compare models inside.",
+    short_help="Sum up finished audits; compare models inside.",
 )
 
 study.command("compare")(compare_command)
