@@ -10,6 +10,7 @@ import typer
 from heldout.cli.options import Json
 from heldout.cli.output import print_json, print_table
 from heldout.cli.study_compare import compare_command
+from heldout.cli.study_grokking import grokking_command
 
 if TYPE_CHECKING:
     from heldout.studies import FigureOne
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 PAGE = "report.html"
 
 study = typer.Typer(
-    help="Sum up many finished audits, or compare models inside.",
-    short_help="Sum up finished audits; compare models inside.",
+    help="Sum up many finished audits, compare models inside, or follow a model that learns to add.",
+    short_help="Sum up finished audits; compare models; grokking.",
 )
 
 study.command("compare")(compare_command)
+study.command("grokking")(grokking_command)
 
 
 @study.command("figure-1")
