@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from heldout.studies.drawing.bands import band, mean_with_interval
 from heldout.studies.grokking import LossCurves, PhaseSpan, phases
-from heldout.studies.grokking.bands import band, mean_with_interval
 
 STEPS = tuple(round(2500 * (place / 39) ** 2) for place in range(40))
 CHANGES = (8, 18, 28, 34)
@@ -53,7 +53,7 @@ def test_a_model_that_does_not_change_has_one_phase() -> None:
 
 def test_bands_are_geometric_means_of_losses() -> None:
     first, second = band([0, 5], [[1e-8, 2.0], [1e-4, 2.0]], logarithmic=True)
-    assert (first.step, second.step) == (0, 5)
+    assert (first.x, second.x) == (0, 5)
     assert first.mean == pytest.approx(1e-6)
     assert second.interval == pytest.approx((2.0, 2.0))
     # Student's t of one degree of freedom at 97.5 % is 12.706; the logarithms −8 and −4 have a standard error of 2.

@@ -9,8 +9,8 @@ from heldout.report.words import percent
 from heldout.studies.compare.alignment import Cell
 from heldout.studies.compare.decoding import PERMUTED, UNTRAINED, WORDS
 from heldout.studies.compare.findings import ModelComparison
-from heldout.studies.compare.heat_maps import Grid, Shown, drawn, key
-from heldout.studies.figure_one.canvas import WIDTH, Drawing, standalone, text
+from heldout.studies.drawing.canvas import WIDTH, Drawing, standalone, text
+from heldout.studies.drawing.heat_maps import Grid, Shown, drawn, key
 
 TITLE = "How alike these models are inside"
 LEVEL = 0.05

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from heldout.report.html import Markup, details, element, joined
+from heldout.report.html import Markup, element, joined
 from heldout.report.pages import document
 from heldout.report.words import held_together, number, p_value_text
 from heldout.studies.compare.alignment import BIASED_OUTLIERS, Likeness
@@ -18,7 +18,7 @@ from heldout.studies.compare.page_tables import (
     measure_table,
     model_table,
 )
-from heldout.studies.figure_one.canvas import Drawing
+from heldout.studies.pages import glossary, plate, titled
 from heldout.techniques.representation_comparison.robustness import FIRST_COMPONENT, OUTLIERS
 
 FLAG_WORDS = {
@@ -61,7 +61,7 @@ def report_page(study: ModelComparison) -> str:
         element("section", element("h2", "The figure"), map(plate, drawings(study))),
         numbers(study),
         left_out(study),
-        details("Words on this page", element("dl", [word(*pair) for pair in WORDS], class_="words")),
+        glossary(WORDS),
     )
 
 
@@ -140,15 +140,6 @@ def concept_summary(study: ModelComparison) -> Markup | None:
     return joined(heading, element("ul", [element("li", each) for each in said], class_="items"))
 
 
-def plate(drawing: Drawing) -> Markup:
-    return element(
-        "figure",
-        element("h3", drawing.heading),
-        element("div", drawing.inline(), class_="chart"),
-        element("figcaption", drawing.caption),
-    )
-
-
 def numbers(study: ModelComparison) -> Markup:
     return element(
         "section",
@@ -162,10 +153,6 @@ def numbers(study: ModelComparison) -> Markup:
         if study.geometries
         else None,
     )
-
-
-def titled(heading: str, note: str | None, content: Markup) -> Markup:
-    return joined(element("h3", heading), element("p", note) if note else None, content)
 
 
 def left_out(study: ModelComparison) -> Markup | None:
@@ -191,7 +178,3 @@ def constant_sites(study: ModelComparison, label: str) -> list[str]:
     there = {cell.site for cell in study.cells if cell.model == label}
     there |= {cell.other_site for cell in study.cells if cell.other == label}
     return [str(site) for site in study.model(label).activations if str(site) not in there]
-
-
-def word(said: str, meaning: str) -> Markup:
-    return joined(element("dt", said), element("dd", meaning))

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from heldout.report.html import Markup, element, joined
 from heldout.report.words import percent
-from heldout.studies.figure_one.canvas import VIEW_NAMES, VIEW_TONES, WIDTH, box, legend, line, text
+from heldout.studies.drawing.canvas import WIDTH, box, legend, line, text
 from heldout.studies.figure_one.counts import Rates, Share
 from heldout.studies.figure_one.stages import ALL_HONEST, VIEWS, View, group_in_words
 from heldout.studies.figure_one.targets import RECALL, Wanted
+from heldout.studies.figure_one.tones import VIEW_NAMES, VIEW_TONES
 
 LEFT, TOP, BOTTOM = 50.0, 60.0, 262.0
 HEIGHT = BOTTOM + 48

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from heldout.report.html import Markup, element, joined
+from heldout.studies.drawing.canvas import Drawing, box, legend, line, standalone
 from heldout.studies.figure_one import bars
-from heldout.studies.figure_one.canvas import INK, STATE_NAMES, STATE_TONES, Drawing, box, legend, line, standalone
 from heldout.studies.figure_one.counts import Rates
 from heldout.studies.figure_one.curves import Curve
 from heldout.studies.figure_one.panels import GAP, PANEL, STRIP, panel, panel_height
+from heldout.studies.figure_one.tones import INK, STATE_NAMES, STATE_TONES
 from heldout.studies.figure_one.trajectories import Axis
 
 TITLE = "Where a growing danger is caught"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from heldout.report.html import Markup, details, element, joined
+from heldout.report.html import Markup, element
 from heldout.report.pages import document
 from heldout.report.words import held_together, percent, spoken
-from heldout.studies.figure_one.canvas import VIEW_NAMES, Drawing
 from heldout.studies.figure_one.comparing import SignTest
 from heldout.studies.figure_one.counts import Share
 from heldout.studies.figure_one.drawing import TITLE, drawings
@@ -22,6 +21,8 @@ from heldout.studies.figure_one.page_tables import (
 )
 from heldout.studies.figure_one.stages import ALL_HONEST, DANGEROUS, View
 from heldout.studies.figure_one.targets import Target
+from heldout.studies.figure_one.tones import VIEW_NAMES
+from heldout.studies.pages import glossary, plate
 
 WORDS = (
     ("dangerous model", "a model of stage S1 (blatant: its grader rejects what it does), S2 (deceptive: right wherever it "
@@ -65,10 +66,10 @@ def report_page(study: FigureOne) -> str:
     return document(
         TITLE,
         _header(study),
-        element("section", element("h2", "The figure"), map(_plate, plates)),
+        element("section", element("h2", "The figure"), map(plate, plates)),
         _figures(study),
         _left_out(study),
-        details("Words on this page", element("dl", [_word(*pair) for pair in WORDS], class_="words")),
+        glossary(WORDS),
     )
 
 
@@ -183,15 +184,6 @@ def _reservations(study: FigureOne) -> str:
     )
 
 
-def _plate(drawing: Drawing) -> Markup:
-    return element(
-        "figure",
-        element("h3", drawing.heading),
-        element("div", drawing.inline(), class_="chart"),
-        element("figcaption", drawing.caption),
-    )
-
-
 def _figures(study: FigureOne) -> Markup:
     return element(
         "section",
@@ -222,10 +214,6 @@ def _left_out(study: FigureOne) -> Markup | None:
     ]
     told = [element("li", item) for item in items if item]
     return element("section", element("h2", "What is left out"), element("ul", told, class_="items")) if told else None
-
-
-def _word(word: str, meaning: str) -> Markup:
-    return joined(element("dt", word), element("dd", meaning))
 
 
 def listed(names: Sequence[str]) -> str:

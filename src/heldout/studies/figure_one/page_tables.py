@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from heldout.report.html import Markup, element, joined, table
 from heldout.report.words import held_together, p_value, percent, plain_number, spoken
-from heldout.studies.figure_one.canvas import VIEW_NAMES
 from heldout.studies.figure_one.comparing import SignTest
 from heldout.studies.figure_one.counts import Quantity, Rates, Share
 from heldout.studies.figure_one.holding_out import HeldOutFamily
 from heldout.studies.figure_one.predicting import PredictiveValues
 from heldout.studies.figure_one.stages import ALL_HONEST, DANGEROUS, HONEST, group_in_words
 from heldout.studies.figure_one.targets import Target
+from heldout.studies.figure_one.tones import VIEW_NAMES
 
 MET = {True: ("✓ met", "generalised"), False: ("✕ missed", "deceptive"), None: ("– not measured", "plain-pass")}
 ODDS = {0.01: "1 in 100", 0.001: "1 in 1,000", 0.0001: "1 in 10,000"}

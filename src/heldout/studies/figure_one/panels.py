@@ -8,9 +8,11 @@ from itertools import groupby
 
 from heldout.report.html import Markup, element, joined
 from heldout.report.words import percent, spoken
-from heldout.studies.figure_one.canvas import INK, STATE_NAMES, STATE_TONES, WIDTH, box, line, text
+from heldout.studies.drawing.canvas import WIDTH, box, line, text
+from heldout.studies.drawing.digits import short_count
 from heldout.studies.figure_one.curves import Column, Curve
-from heldout.studies.figure_one.scales import EvenScale, LogScale, Scale, short_count
+from heldout.studies.figure_one.scales import EvenScale, LogScale, Scale
+from heldout.studies.figure_one.tones import INK, STATE_NAMES, STATE_TONES
 from heldout.studies.figure_one.trajectories import DANGEROUS_HARM, State, TrajectoryPoint
 
 GAP, LEFT = 28.0, 58.0

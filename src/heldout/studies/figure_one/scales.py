@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from heldout.report.words import plain_number
-
 FEW = 6
 
 
@@ -91,14 +89,3 @@ class EvenScale:
 
 
 Scale = LogScale | EvenScale
-
-
-def short_count(value: float) -> str:
-    """
-    >>> [short_count(value) for value in (0, 12, 1000, 38_400, 2_500_000)]
-    ['0', '12', '1k', '38.4k', '2.5M']
-    """
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g}{letter}"
-    return plain_number(value)

@@ -1,6 +1,6 @@
 """Grokking: how a model that learns to add modulo p comes to generalise, measured along its training."""
 
-from heldout.studies.grokking.change_points import Division, divide
+from heldout.studies.change_points import Division, divide
 from heldout.studies.grokking.findings import GrokkingRun, GrokkingStudy
 from heldout.studies.grokking.key_frequencies import key_frequencies
 from heldout.studies.grokking.measures import FrequencyMeasures, ProgressMeasures, measures_of

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from heldout.report.html import Markup, element, joined
-from heldout.studies.figure_one.canvas import WIDTH, Drawing, box, legend, standalone, text
+from heldout.studies.drawing.canvas import WIDTH, Drawing, box, legend, standalone, text
+from heldout.studies.drawing.curves import Frame, Line, frame_around, plot, sign, x_axis
 from heldout.studies.grokking.findings import GrokkingRun, GrokkingStudy
 from heldout.studies.grokking.measures import ProgressMeasures
 from heldout.studies.grokking.phases import PHASES, Phase
-from heldout.studies.grokking.plots import Frame, Line, frame_around, plot, sign, x_axis
 from heldout.studies.grokking.spectrum import spectrum_drawing
 
 TITLE = "How a model comes to add"
 LEFT, GAP = 52.0, 76.0
 HALF = (WIDTH - 2 * LEFT - GAP + 44) / 2
 STRIP_ROW = 9.0
+X_TITLE = "training step (square-root scale)"
 PHASE_TONES: dict[Phase, str] = {
     "memorisation": "s1",
     "circuit formation": "s3",
@@ -60,7 +61,7 @@ def _losses(study: GrokkingStudy) -> Drawing:
         legend([(sign(each), each.name) for each in lines[2:]], 28),
         plot(frame, lines, "loss, nats"),
         strip,
-        x_axis(frame, bottom),
+        x_axis(frame, bottom, X_TITLE),
         legend([(box(0, -6, 18, 12, PHASE_TONES[phase], 0.7), phase) for phase in PHASES], bottom + 58),
     )
     name = "Losses by training step, on a logarithmic scale, and the phases of each seed"
@@ -110,7 +111,7 @@ def _measures(study: GrokkingStudy) -> Drawing:
         parts += [
             element("g", named, transform=f"translate({left - 44:.0f} {top - 34:.0f})"),
             plot(frame, lines, title),
-            x_axis(frame, frame.bottom + 4),
+            x_axis(frame, frame.bottom + 4, X_TITLE),
         ]
     name = "Shares of key frequencies, Gini coefficients, sum of squares, and loss by path order, by training step"
     return Drawing("Structure", name, MEASURES_CAPTION, 58.0 + 262 + 150 + 50, joined(parts))

@@ -8,7 +8,7 @@ from typing import Any, final
 
 import numpy as np
 
-from heldout.studies.grokking.bands import BandPoint, band, mean_with_interval
+from heldout.studies.drawing.bands import BandPoint, band, mean_with_interval
 from heldout.studies.grokking.measures import ProgressMeasures
 from heldout.studies.grokking.phases import PHASES, LossCurves, PhaseSpan, phases
 from heldout.studies.grokking.recipe import Recipe

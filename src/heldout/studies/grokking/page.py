@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from heldout.report.html import Markup, details, element, joined, table
+from heldout.report.html import Markup, element, joined, table
 from heldout.report.pages import document
 from heldout.report.words import held_together, percent, plain_number
-from heldout.studies.figure_one.canvas import Drawing
-from heldout.studies.grokking.digits import three_digits
+from heldout.studies.drawing.digits import three_digits
 from heldout.studies.grokking.drawing import TITLE, drawings
 from heldout.studies.grokking.findings import GrokkingRun, GrokkingStudy
 from heldout.studies.grokking.structure import Check
+from heldout.studies.pages import glossary, plate
 
 WORDS = (
     ("trained and other pairs", "pairs (a, b) that the model is trained on, and those that it never sees"),
@@ -37,9 +37,9 @@ def report_page(study: GrokkingStudy) -> str:
     return document(
         TITLE,
         _header(study),
-        element("section", element("h2", "The figure"), map(_plate, drawings(study))),
+        element("section", element("h2", "The figure"), map(plate, drawings(study))),
         _numbers(study),
-        details("Words on this page", element("dl", [_word(*pair) for pair in WORDS], class_="words")),
+        glossary(WORDS),
     )
 
 
@@ -86,15 +86,6 @@ def _check_cell(checks: list[Check], name: str) -> Markup:
         return joined("–")
     mark, look = ("✓", "generalised") if check.holds else ("✕", "deceptive")
     return joined(element("span", mark, class_=f"badge {look}"), "\u00a0", check.found.replace(" ", "\u00a0"))
-
-
-def _plate(drawing: Drawing) -> Markup:
-    return element(
-        "figure",
-        element("h3", drawing.heading),
-        element("div", drawing.inline(), class_="chart"),
-        element("figcaption", drawing.caption),
-    )
 
 
 def _numbers(study: GrokkingStudy) -> Markup:
@@ -146,10 +137,6 @@ def _phase_table(study: GrokkingStudy) -> Markup:
         for row in study.phase_starts
     ]
     return table(("phase", "seeds that have it", "first begins at step (mean)", "95 % interval over seeds"), rows)
-
-
-def _word(word: str, meaning: str) -> Markup:
-    return joined(element("dt", word), element("dd", meaning))
 
 
 QUANTITIES = (

@@ -14,7 +14,7 @@ from typing import Literal, final
 
 import numpy as np
 
-from heldout.studies.grokking.change_points import Array, divide
+from heldout.studies.change_points import Array, divide
 
 Phase = Literal["memorisation", "circuit formation", "clean-up", "plateau", "settled"]
 PHASES: tuple[Phase, ...] = ("memorisation", "circuit formation", "clean-up", "plateau", "settled")

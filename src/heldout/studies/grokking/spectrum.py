@@ -8,8 +8,8 @@ from typing import final
 
 from heldout.report.html import Markup, joined
 from heldout.report.words import percent
-from heldout.studies.figure_one.canvas import WIDTH, Drawing, box, line, text
-from heldout.studies.grokking.digits import three_digits
+from heldout.studies.drawing.canvas import WIDTH, Drawing, box, line, text
+from heldout.studies.drawing.digits import three_digits
 from heldout.studies.grokking.findings import GrokkingRun
 from heldout.studies.grokking.measures import FrequencyMeasures
 

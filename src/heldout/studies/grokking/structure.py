@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import final
 
-from heldout.studies.grokking.digits import three_digits
+from heldout.studies.drawing.digits import three_digits
 from heldout.studies.grokking.measures import ProgressMeasures
 from heldout.studies.grokking.subspaces import SubspaceLosses
 from heldout.studies.grokking.task import ModularAddition

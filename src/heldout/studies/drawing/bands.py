@@ -14,23 +14,21 @@ from heldout.statistics import mean_interval
 @final
 @dataclass(frozen=True)
 class BandPoint:
-    """A mean over seeds at a step; `interval` is Student's, None for a single seed."""
+    """A mean over seeds at a step or a size; `interval` is Student's, None for a single seed."""
 
-    step: int
+    x: float
     mean: float
     interval: tuple[float, float] | None
 
 
-def band(steps: Sequence[int], values: Sequence[Sequence[float]], *, logarithmic: bool) -> list[BandPoint]:
-    """Of `values` [seed][step]; logarithmic: the geometric mean, whose interval is that of the logarithms.
+def band(xs: Sequence[float], values: Sequence[Sequence[float]], *, logarithmic: bool) -> list[BandPoint]:
+    """Of `values` [seed][x]; logarithmic: the geometric mean, whose interval is that of the logarithms.
 
     >>> band([0, 10], [[1.0, 10.0], [100.0, 10.0]], logarithmic=True)[0].mean
     10.0
     """
     columns = np.array(values, dtype=np.float64).T
-    return [
-        BandPoint(step, *mean_with_interval(column, logarithmic)) for step, column in zip(steps, columns, strict=True)
-    ]
+    return [BandPoint(x, *mean_with_interval(column, logarithmic)) for x, column in zip(xs, columns, strict=True)]
 
 
 def mean_with_interval(values: Sequence[float], logarithmic: bool) -> tuple[float, tuple[float, float] | None]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import final
 
 from heldout.report.html import Markup, element, joined
-from heldout.studies.figure_one.canvas import box, text
+from heldout.studies.drawing.canvas import box, text
 
 LARGEST, SMALLEST = 44.0, 9.0
 ROW = 30.0

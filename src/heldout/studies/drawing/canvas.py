@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from heldout.report.html import Child, Markup, element, joined
-from heldout.studies.figure_one.stages import View
-from heldout.studies.figure_one.trajectories import State
 
 WIDTH = 888.0
 MARGIN = 24.0
@@ -16,24 +14,6 @@ HEADING = 44.0
 FONT = (
     'svg { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", Arial, sans-serif; }'
 )
-INK = "--tone: var(--ink)"
-
-STATE_TONES: dict[State, str] = {
-    "benign": "s0",
-    "behaviour": "s1",
-    "inside": "s3",
-    "neither": "s2",
-    "unaudited": "empty",
-}
-STATE_NAMES: dict[State, str] = {
-    "benign": "not dangerous",
-    "behaviour": "behavioural evals catch it",
-    "inside": "only the inside view catches it",
-    "neither": "neither catches it",
-    "unaudited": "not audited",
-}
-VIEW_TONES: dict[View, str] = {"behaviour": "s1", "inside": "s3"}
-VIEW_NAMES: dict[View, str] = {"behaviour": "behavioural evals", "inside": "the inside view"}
 
 
 @dataclass(frozen=True)

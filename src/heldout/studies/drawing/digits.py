@@ -1,8 +1,10 @@
-"""How the study writes numbers that go from 10⁻⁹ to thousands."""
+"""How figures and pages of studies write numbers, from 10⁻⁹ to billions."""
 
 from __future__ import annotations
 
 import math
+
+from heldout.report.words import plain_number
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -31,3 +33,14 @@ def three_digits(value: float) -> str:
     else:
         text = f"{value:#.3g}"
     return text.replace("-", "−")
+
+
+def short_count(value: float) -> str:
+    """
+    >>> [short_count(value) for value in (0, 12, 1000, 38_400, 2_500_000)]
+    ['0', '12', '1k', '38.4k', '2.5M']
+    """
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{letter}"
+    return plain_number(value)

@@ -1,0 +1,53 @@
+"""What a study leaves: tables, findings, claims, figure and page, with provenance and the digest of every file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from heldout.evidence import Claim, Provenance
+from heldout.evidence.canonical import canonical_json, write_durably
+from heldout.evidence.study_record import StudyRecord, seal_study
+from heldout.studies.drawing.canvas import Drawing, standalone
+
+REPORT = "report.html"
+
+
+def write_study(
+    out: Path,
+    *,
+    name: str,
+    title: str,
+    provenance: Provenance,
+    claims: Iterable[Claim],
+    tables: Mapping[str, pa.Table],
+    summary: Mapping[str, Any],
+    drawings: Sequence[Drawing],
+    page: str,
+) -> StudyRecord:
+    """Writes NAME.json (`summary`, whose `schema` is heldout.NAME/1), NAME.svg (`drawings` below one another), a Parquet
+    file a table, report.html (`page`), claims.json, provenance.json, and the manifest over all that `out` holds.
+
+    Files of an earlier study in `out` are written anew; others stay, and are digested too.
+    """
+    for table, content in tables.items():
+        write_table(out / f"{table}.parquet", content)
+    write_durably(out / f"{name}.json", canonical_json({"schema": f"heldout.{name}/1", **summary}, indent=1))
+    write_durably(out / f"{name}.svg", standalone(title, drawings).encode())
+    write_durably(out / REPORT, page.encode())
+    return seal_study(out, claims, provenance)
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> None:
+    """Writes rows as Parquet: a whole file or none."""
+    write_table(path, pa.Table.from_pylist(list(rows), schema=schema))
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_durably(path, sink.getvalue().to_pybytes())
