@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,13 @@ from xml.etree import ElementTree
 import pyarrow.parquet as pq
 import pytest
 
+from heldout.cli.verify import check_hashes
 from heldout.errors import InputError
+from heldout.evidence.study_record import StudyRecord
 from heldout.studies import FigureOne, figure_1
 
-FILES = {"table.parquet", "rates.parquet", "curves.parquet", "figure-1.json", "figure-1.svg", "report.html"}
+RECORD = {"claims.json", "provenance.json", "attestations"}
+FILES = {"table.parquet", "rates.parquet", "curves.parquet", "figure-1.json", "figure-1.svg", "report.html"} | RECORD
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -67,10 +71,26 @@ def out(place: Path) -> Path:
 
 def test_everything_is_written_and_the_same_again(place: Path, out: Path) -> None:
     assert {path.name for path in out.iterdir()} == FILES
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    names = FILES - {"provenance.json", "attestations"}
+    before = {name: (out / name).read_bytes() for name in names}
     run(place, place / "again")
     run(place, place / "again")
-    assert {path.name: path.read_bytes() for path in (place / "again").iterdir()} == before
+    assert {name: (place / "again" / name).read_bytes() for name in names} == before
+
+
+def test_a_study_can_be_verified_and_a_changed_table_is_seen(out: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "study"
+    shutil.copytree(out, copy)
+    record = StudyRecord.open(copy)
+    assert record.check_hashes() == check_hashes(copy) == []
+    assert {claim.found for claim in record.claims()} == {True, False}
+    assert record.provenance().weights.keys() == {
+        row["name"] for row in pq.read_table(out / "table.parquet").to_pylist()
+    }
+    with (copy / "rates.parquet").open("ab") as file:
+        file.write(b"0")
+    (problem,) = check_hashes(copy)
+    assert "rates.parquet" in problem.found
 
 
 def test_the_table_has_one_row_for_each_audited_organism(out: Path) -> None:

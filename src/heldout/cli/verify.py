@@ -15,7 +15,7 @@ LEVELS = ("hashes",)
 
 
 def verify(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The bundle: the folder that an audit wrote.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder that an audit or a study wrote.")],
     level: Annotated[str, typer.Option(help="What is checked. There is one level: hashes.")] = "hashes",
     json: Json = False,
 ) -> None:
@@ -23,7 +23,8 @@ def verify(
 
     Level hashes: every file has the digest that the manifest states, no file is missing or was added, the
     plan is the one that was digested before the candidate ran, and the verdict is about the weights that the
-    provenance names. It does not show that the numbers are right: for that, run the audit again and compare.
+    provenance names. Of a study: every file has its digest, and claims and provenance can be read. It does not
+    show that the numbers are right: for that, run the audit or the study again and compare.
 
     \b
     Example:
@@ -58,7 +59,10 @@ def check_hashes(run: Path) -> list[Problem]:
     """A folder without a manifest is no bundle (InputError); one that lacks other files is a damaged bundle."""
     from heldout.evidence import Bundle
     from heldout.evidence.manifest import MANIFEST
+    from heldout.evidence.study_record import StudyRecord, is_study
 
+    if is_study(run):
+        return StudyRecord(run).check_hashes()
     bundle = Bundle(run) if (run / MANIFEST).is_file() else Bundle.open(run)
     try:
         return bundle.check_hashes()

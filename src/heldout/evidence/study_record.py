@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from heldout.errors import InputError, Problem, Problems
 from heldout.evidence.canonical import canonical_json, read_json, write_durably
 from heldout.evidence.claims import Claim, read_claims, write_claims
-from heldout.evidence.manifest import MANIFEST, manifest_problems, read_manifest, write_manifest
+from heldout.evidence.manifest import MANIFEST, manifest_problems, write_manifest
 from heldout.evidence.provenance import Provenance
 
 CLAIMS, PROVENANCE = "claims.json", "provenance.json"
@@ -51,11 +51,9 @@ class StudyRecord:
 
 
 def is_study(folder: Path) -> bool:
-    """A folder with a manifest in which there are claims and no verdict, as studies leave it."""
-    if not (folder / MANIFEST).is_file():
-        return False
-    files: dict[str, Any] = read_manifest(folder)["files"]
-    return CLAIMS in files and "verdict.json" not in files
+    """Whether there are claims without plan and verdict, as studies leave them."""
+    there = {name for name in (CLAIMS, MANIFEST, "plan.json", "verdict.json") if (folder / name).is_file()}
+    return there == {CLAIMS, MANIFEST}
 
 
 def seal_study(folder: Path, claims: Iterable[Claim], provenance: Provenance) -> StudyRecord:

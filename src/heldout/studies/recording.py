@@ -42,12 +42,12 @@ def write_study(
     return seal_study(out, claims, provenance)
 
 
-def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> None:
-    """Writes rows as Parquet: a whole file or none."""
-    write_table(path, pa.Table.from_pylist(list(rows), schema=schema))
+def table_of(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=schema)
 
 
 def write_table(path: Path, table: pa.Table) -> None:
+    """Writes a whole file or none."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     write_durably(path, sink.getvalue().to_pybytes())

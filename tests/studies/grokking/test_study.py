@@ -16,7 +16,15 @@ from heldout.errors import InputError
 from heldout.studies.grokking import GrokkingRun, Recipe, grokking_of_training, grokking_of_weights
 from heldout.studies.grokking import study as study_module
 
-FILES = {"measures.parquet", "frequencies.parquet", "phases.parquet", "grokking.json", "grokking.svg", "report.html"}
+RECORD = {"claims.json", "provenance.json"}
+FILES = {
+    "measures.parquet",
+    "frequencies.parquet",
+    "phases.parquet",
+    "grokking.json",
+    "grokking.svg",
+    "report.html",
+} | RECORD
 SVG = "{http://www.w3.org/2000/svg}"
 Grokked = tuple[GrokkingRun, Path]
 
@@ -105,12 +113,13 @@ def test_the_same_call_computes_nothing_again(
     tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = grokking_of_training(tiny_recipe, [0, 1], tmp_path)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    names = FILES - {"provenance.json"}
+    before = {name: (tmp_path / name).read_bytes() for name in names}
     monkeypatch.setattr("heldout.studies.grokking.measures.measures_of", lambda *_: pytest.fail("measured again"))
     monkeypatch.setattr(study_module, "subspace_losses", lambda *_: pytest.fail("measured again"))
     again = grokking_of_training(tiny_recipe, [0, 1], tmp_path)
     assert again == first
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    assert {name: (tmp_path / name).read_bytes() for name in names} == before
 
 
 def test_seeds_can_be_added(tiny_recipe: Recipe, tmp_path: Path) -> None:

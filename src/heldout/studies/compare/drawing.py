@@ -9,7 +9,7 @@ from heldout.report.words import percent
 from heldout.studies.compare.alignment import Cell
 from heldout.studies.compare.decoding import PERMUTED, UNTRAINED, WORDS
 from heldout.studies.compare.findings import ModelComparison
-from heldout.studies.drawing.canvas import WIDTH, Drawing, standalone, text
+from heldout.studies.drawing.canvas import WIDTH, Drawing, text
 from heldout.studies.drawing.heat_maps import Grid, Shown, drawn, key
 
 TITLE = "How alike these models are inside"
@@ -40,10 +40,6 @@ def drawings(study: ModelComparison) -> list[Drawing]:
     """The plates of the figure, in their order."""
     plates = [likeness_plate(study), layers_plate(study)]
     return [*plates, concepts_plate(study)] if study.held else plates
-
-
-def figure_svg(study: ModelComparison) -> str:
-    return standalone(TITLE, drawings(study))
 
 
 def likeness_plate(study: ModelComparison) -> Drawing:

@@ -1,19 +1,21 @@
-"""The tables of the study as Parquet."""
+"""What the study writes: tables, claims, JSON, figure and page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from heldout.evidence.canonical import write_durably
+from heldout.evidence import Provenance
 from heldout.execution.result import Result
 from heldout.studies.compare.alignment import json_of
+from heldout.studies.compare.claims import claims_of
 from heldout.studies.compare.decoding import PERMUTED, UNTRAINED, WORDS, Held
+from heldout.studies.compare.drawing import TITLE, drawings
 from heldout.studies.compare.findings import ModelComparison
+from heldout.studies.compare.page import report_page
+from heldout.studies.recording import table_of, write_study
 
 TEXT, NUMBER, COUNT, FLAG = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 
@@ -41,17 +43,22 @@ CONCEPTS = pa.schema(
 )  # fmt: skip
 
 
-def write_tables(study: ModelComparison, out: Path) -> None:
-    write_table(out / "cells.parquet", map(json_of, study.cells), CELLS)
-    write_table(out / "measures.parquet", map(measure_row, (*study.measures, *study.geometries)), MEASURES)
-    write_table(out / "concepts.parquet", map(concept_row, study.held), CONCEPTS)
-
-
-def write_table(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> None:
-    """Writes a whole file or none."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), sink, compression="zstd")
-    write_durably(path, sink.getvalue().to_pybytes())
+def write_comparison(study: ModelComparison, out: Path, provenance: Provenance) -> None:
+    write_study(
+        out,
+        name="compare",
+        title=TITLE,
+        provenance=provenance,
+        claims=claims_of(study),
+        tables={
+            "cells": table_of(map(json_of, study.cells), CELLS),
+            "measures": table_of(map(measure_row, (*study.measures, *study.geometries)), MEASURES),
+            "concepts": table_of(map(concept_row, study.held), CONCEPTS),
+        },
+        summary=study.to_json(),
+        drawings=drawings(study),
+        page=report_page(study),
+    )
 
 
 def measure_row(result: Result) -> dict[str, Any]:

@@ -6,13 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from heldout.data import Suite
-from heldout.evidence.canonical import canonical_json, write_durably
-from heldout.studies.compare.drawing import figure_svg
+from heldout.evidence import gather_provenance
 from heldout.studies.compare.findings import ModelComparison, found_in
 from heldout.studies.compare.items import items_of
-from heldout.studies.compare.page import report_page
 from heldout.studies.compare.readings import Progress, read_models
-from heldout.studies.compare.storing import write_tables
+from heldout.studies.compare.storing import write_comparison
 from heldout.studies.compare.subjects import Source, subjects_of
 from heldout.techniques.representation_comparison import Draws
 
@@ -46,15 +44,18 @@ def compare(
     subjects = subjects_of(called, models, allow_remote_code=allow_remote_code)
     readings = read_models(subjects, items, sites, position, seed, report)
     study = found_in(readings, items, position, Draws(draws, draws, seed), report)
-    write_study(study, Path(out))
+    arguments = {"sites": sites and list(sites), "position": position, "prompts": prompts, "draws": draws, "seed": seed}
+    trained = study.trained
+    provenance = gather_provenance(
+        weights={model.label: model.digest for model in trained},
+        data={"prompts": items.digest},
+        names={**{model.label: model.name for model in trained}, "prompts": items.source},
+        arguments_passed=arguments,
+        arguments_resolved={**arguments, "sites": [str(site) for site in trained[0].activations]},
+        seeds=[seed],
+    )
+    write_comparison(study, Path(out), provenance)
     return study
-
-
-def write_study(study: ModelComparison, out: Path) -> None:
-    write_tables(study, out)
-    write_durably(out / "compare.json", canonical_json(study.to_json(), indent=1))
-    write_durably(out / "compare.svg", figure_svg(study).encode())
-    write_durably(out / "report.html", report_page(study).encode())
 
 
 def silent(what: str, done: int, total: int) -> None:

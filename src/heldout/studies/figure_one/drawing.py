@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from heldout.report.html import Markup, element, joined
-from heldout.studies.drawing.canvas import Drawing, box, legend, line, standalone
+from heldout.studies.drawing.canvas import Drawing, box, legend, line
 from heldout.studies.figure_one import bars
 from heldout.studies.figure_one.counts import Rates
 from heldout.studies.figure_one.curves import Curve
@@ -39,10 +39,6 @@ def drawings(curves: Sequence[Curve], rates: Rates) -> list[Drawing]:
     """The plates of the figure, in their order; along an axis that no trajectory has there is none."""
     along = [_panels(axis, [curve for curve in curves if curve.axis == axis]) for axis in ALONG]
     return [*(drawing for drawing in along if drawing is not None), _recall(rates), _false_alarms(rates)]
-
-
-def figure_svg(curves: Sequence[Curve], rates: Rates) -> str:
-    return standalone(TITLE, drawings(curves, rates))
 
 
 def _panels(axis: Axis, curves: Sequence[Curve]) -> Drawing | None:

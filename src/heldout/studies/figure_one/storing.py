@@ -1,17 +1,21 @@
-"""The tables of the study as Parquet."""
+"""What the study writes: tables, claims, JSON, figure and page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from heldout.evidence.canonical import write_durably
+from heldout.evidence import Claim, Provenance
+from heldout.execution.result import Result
+from heldout.studies.figure_one.drawing import TITLE, drawings
+from heldout.studies.figure_one.findings import FigureOne
 from heldout.studies.figure_one.models import AuditedModel
+from heldout.studies.figure_one.page import report_page, target_words
+from heldout.studies.figure_one.targets import Target
 from heldout.studies.figure_one.trajectories import TrajectoryPoint
+from heldout.studies.recording import table_of, write_study
 
 TEXT, NUMBER, COUNT, FLAG = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 
@@ -41,11 +45,44 @@ CURVES = pa.schema(
 )  # fmt: skip
 
 
-def write_table(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> None:
-    """Writes a whole file or none."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), sink, compression="zstd")
-    write_durably(path, sink.getvalue().to_pybytes())
+def write_figure_one(study: FigureOne, out: Path, provenance: Provenance) -> None:
+    plates = drawings(study.curves, study.rates)
+    write_study(
+        out,
+        name="figure-1",
+        title=TITLE,
+        provenance=provenance,
+        claims=map(claim_of, study.targets),
+        tables={
+            "table": table_of(map(model_row, study.models.audited), MODELS),
+            "rates": table_of(study.rates.to_json(), RATES),
+            "curves": table_of(map(curve_row, study.points), CURVES),
+        },
+        summary=study.to_json(),
+        drawings=plates,
+        page=report_page(study),
+    )
+
+
+def claim_of(target: Target) -> Claim:
+    """A target, met or not; where there were no models it was not tested."""
+    name = f"{target.group}-{target.view}"
+    words = f"{target_words(target)}: {target.share.count} of {target.share.n} models; wanted: {target.wanted}."
+    missing = "no such models were audited" if target.met is None else None
+    return Claim(name, target_words(target), None, words, target.met is True, (result_of(target),), missing)
+
+
+def result_of(target: Target) -> Result:
+    settings: dict[str, Any] = {"group": target.group, "view": target.view, "wanted": target.wanted}
+    return Result(
+        technique="counting over audits",
+        quantity="rate",
+        unit="fraction of models",
+        effect=float("nan") if target.share.value is None else target.share.value,
+        n=target.share.n,
+        interval=target.share.interval,
+        settings=settings,
+    )
 
 
 def model_row(model: AuditedModel) -> dict[str, Any]:

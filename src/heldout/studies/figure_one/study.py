@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from heldout.errors import InputError, Problem
-from heldout.evidence.canonical import canonical_json, write_durably
-from heldout.studies.figure_one.drawing import figure_svg
+from heldout.evidence import gather_provenance
 from heldout.studies.figure_one.findings import FigureOne, summed_up
 from heldout.studies.figure_one.models import read_models
-from heldout.studies.figure_one.page import report_page
-from heldout.studies.figure_one.storing import CURVES, MODELS, RATES, curve_row, model_row, write_table
+from heldout.studies.figure_one.storing import write_figure_one
 from heldout.studies.figure_one.trajectories import TrajectoryPoint, read_trajectories
 
 
@@ -36,17 +34,21 @@ def figure_1(
         next_step = "audit them first: heldout organisms score ORGANISMS --out RUNS"
         raise InputError(called, Problem(found, "finished audits of organisms", next_step))
     study = summed_up(models, points)
-    write_study(study, Path(out))
+    arguments = {
+        "organisms": str(organisms),
+        "runs": str(runs),
+        "trajectories": trajectories and str(trajectories),
+        "trajectory_runs": trajectory_runs and str(trajectory_runs),
+    }
+    provenance = gather_provenance(
+        weights={model.name: model.reading.candidate for model in models.audited},
+        data={},
+        arguments_passed=arguments,
+        arguments_resolved=arguments,
+        seeds=sorted({model.recipe.seed for model in models.audited if model.recipe.seed is not None}),
+    )
+    write_figure_one(study, Path(out), provenance)
     return study
-
-
-def write_study(study: FigureOne, out: Path) -> None:
-    write_table(out / "table.parquet", map(model_row, study.models.audited), MODELS)
-    write_table(out / "rates.parquet", study.rates.to_json(), RATES)
-    write_table(out / "curves.parquet", map(curve_row, study.points), CURVES)
-    write_durably(out / "figure-1.json", canonical_json(study.to_json(), indent=1))
-    write_durably(out / "figure-1.svg", figure_svg(study.curves, study.rates).encode())
-    write_durably(out / "report.html", report_page(study).encode())
 
 
 def _trajectory_points(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from heldout.report.html import Markup, element, joined
-from heldout.studies.drawing.canvas import WIDTH, Drawing, box, legend, standalone, text
+from heldout.studies.drawing.canvas import WIDTH, Drawing, box, legend, text
 from heldout.studies.drawing.curves import Frame, Line, frame_around, plot, sign, x_axis
 from heldout.studies.grokking.findings import GrokkingRun, GrokkingStudy
 from heldout.studies.grokking.measures import ProgressMeasures
@@ -46,10 +46,6 @@ def drawings(study: GrokkingStudy) -> list[Drawing]:
     """The plates of the figure, in their order; of a single checkpoint the spectrum alone."""
     along = [_losses(study), _measures(study)] if study.along_training else []
     return [*along, spectrum_drawing(study.runs)]
-
-
-def figure_svg(study: GrokkingStudy) -> str:
-    return standalone(TITLE, drawings(study))
 
 
 def _losses(study: GrokkingStudy) -> Drawing:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from heldout.evidence.canonical import canonical_json, write_durably
-from heldout.studies.figure_one.storing import write_table
-from heldout.studies.grokking.drawing import figure_svg
+from heldout.evidence import Claim, Provenance
+from heldout.studies.grokking.drawing import TITLE, drawings
 from heldout.studies.grokking.findings import GrokkingStudy
 from heldout.studies.grokking.measures import FrequencyMeasures, ProgressMeasures
 from heldout.studies.grokking.page import report_page
+from heldout.studies.recording import table_of, write_study
 
 TEXT, NUMBER, COUNT = pa.string(), pa.float64(), pa.int64()
 PLACE = {"run": TEXT, "seed": COUNT, "step": COUNT, "digest": TEXT}
@@ -33,13 +33,31 @@ FREQUENCIES = pa.schema({**PLACE, **_columns(FrequencyMeasures), "key": pa.bool_
 PHASES = pa.schema({"run": TEXT, "seed": COUNT, "phase": TEXT, "start": COUNT, "end": COUNT})
 
 
-def write_study(study: GrokkingStudy, out: Path) -> None:
-    write_table(out / "measures.parquet", _measure_rows(study), MEASURES)
-    write_table(out / "frequencies.parquet", _frequency_rows(study), FREQUENCIES)
-    write_table(out / "phases.parquet", _phase_rows(study), PHASES)
-    write_durably(out / "grokking.json", canonical_json(study.to_json(), indent=1))
-    write_durably(out / "grokking.svg", figure_svg(study).encode())
-    write_durably(out / "report.html", report_page(study).encode())
+def write_grokking(study: GrokkingStudy, out: Path, provenance: Provenance) -> None:
+    write_study(
+        out,
+        name="grokking",
+        title=TITLE,
+        provenance=provenance,
+        claims=claims_of(study),
+        tables={
+            "measures": table_of(_measure_rows(study), MEASURES),
+            "frequencies": table_of(_frequency_rows(study), FREQUENCIES),
+            "phases": table_of(_phase_rows(study), PHASES),
+        },
+        summary=study.to_json(),
+        drawings=drawings(study),
+        page=report_page(study),
+    )
+
+
+def claims_of(study: GrokkingStudy) -> Iterator[Claim]:
+    """Each check of each run. What does not hold was looked for and not found."""
+    for run in study.runs:
+        for number, check in enumerate(run.checks, 1):
+            holds = "holds" if check.holds else "does not hold"
+            statement = f"{run.name}, last checkpoint: {check.name}: {holds} ({check.found})."
+            yield Claim(f"{run.name}-{number}", "modular addition", None, statement, check.holds)
 
 
 def _places(study: GrokkingStudy) -> Iterator[tuple[dict[str, Any], tuple[int, ...], ProgressMeasures]]:

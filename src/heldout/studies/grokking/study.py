@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from heldout.errors import InputError, Problem
+from heldout.evidence import Provenance, gather_provenance
 from heldout.execution import Job, run_jobs
 from heldout.execution.threads import one_thread_if_small
 from heldout.models import Checkpoint, CheckpointSuite, Model, Site, load_research_weights, measure_along
@@ -17,7 +18,7 @@ from heldout.studies.grokking.findings import GrokkingRun, GrokkingStudy, Measur
 from heldout.studies.grokking.fourier import real_basis
 from heldout.studies.grokking.measures import ProgressMeasures, keys_of, neuron_logits, progress_measures
 from heldout.studies.grokking.recipe import Recipe
-from heldout.studies.grokking.storing import write_study
+from heldout.studies.grokking.storing import write_grokking
 from heldout.studies.grokking.subspaces import Subspace, SubspaceLosses, subspace_losses
 from heldout.studies.grokking.task import ModularAddition
 from heldout.studies.grokking.training import Progress, trained
@@ -61,7 +62,7 @@ def grokking_of_training(
         if progress is not None:
             progress(f"{job.name} is trained and measured", done * each, len(jobs) * each)
     study = GrokkingStudy(tuple(runs[seed] for seed in seeds), recipe)
-    write_study(study, folder)
+    write_grokking(study, folder, provenance_of(study, {"recipe": recipe.to_json(), "seeds": seeds}))
     return study
 
 
@@ -81,8 +82,18 @@ def grokking_of_weights(
     task = ModularAddition(model.vocabulary_size - 1, fraction, seed)
     suite = CheckpointSuite.from_run({0: model}, name=model.name)
     study = GrokkingStudy((measured_run(suite, task, folder, progress),), None)
-    write_study(study, folder)
+    arguments = {"weights": os.fspath(weights), "fraction": fraction, "seed": seed}
+    write_grokking(study, folder, provenance_of(study, arguments))
     return study
+
+
+def provenance_of(study: GrokkingStudy, arguments: Mapping[str, Any]) -> Provenance:
+    """With the digest of every checkpoint."""
+    weights = {f"{run.name}, step {each.step}": each.digest for run in study.runs for each in run.checkpoints}
+    seeds = [run.task.seed for run in study.runs]
+    return gather_provenance(
+        weights=weights, data={}, arguments_passed=arguments, arguments_resolved=arguments, seeds=seeds
+    )
 
 
 def train_and_measure(recipe: Recipe, seed: int, out: Path, progress: Progress | None = None) -> GrokkingRun:
