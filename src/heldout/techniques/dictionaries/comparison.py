@@ -1,0 +1,113 @@
+"""The top of the room: a crosscoder of two models, its null runs, and the classes of its latents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from heldout.errors import Problems
+from heldout.seeds import derived_seed, torch_generator
+from heldout.shapes import Float
+from heldout.techniques.dictionaries.calibration import Calibration, NullRuns
+from heldout.techniques.dictionaries.findings import CrosscoderFindings
+from heldout.techniques.dictionaries.latents import LEAST_ACTIVE, Latents
+from heldout.techniques.dictionaries.side import rows_of
+from heldout.techniques.dictionaries.sparsity import BatchTopK, Sparsity
+from heldout.techniques.dictionaries.training import Training, train
+
+Pair = tuple[Float[Tensor, "row feature"], Float[Tensor, "row feature"]]
+LEAST_ROWS = 10 * LEAST_ACTIVE
+
+
+@final
+@dataclass(frozen=True)
+class CrosscoderComparison:
+    """Trains one dictionary on two sets of activations of the same tokens, and says which latents both have.
+
+    `held_out` is the share of the rows (whole groups, where there are groups) that no crosscoder is trained on and on
+    which everything is measured."""
+
+    sparsity: Sparsity = field(default_factory=BatchTopK)
+    training: Training = field(default_factory=Training)
+    nulls: NullRuns = field(default_factory=NullRuns)
+    held_out: float = 0.25
+    seed: int = 0
+
+    def compare(self, a: Any, b: Any, groups: Sequence[int] | None = None) -> CrosscoderFindings:
+        """Of activations [row, feature] of A and of B, whose row i is the same token. `groups` are of the rows, such as the
+        number of the prompt: rows of a group are alike and are held out together."""
+        pair = rows_of(a), rows_of(b)
+        check_rows("CrosscoderComparison.compare", pair, groups)
+        chosen = held_out_rows(len(pair[0]), groups, self.held_out, self.seed)
+        crosscoder = train(part(pair, ~chosen), self.sparsity, self.training, self.seed)
+        return CrosscoderFindings(
+            crosscoder=crosscoder,
+            latents=Latents.of(crosscoder, part(pair, chosen)),
+            calibration=self._calibration(pair, chosen),
+            sparsity=self.sparsity.name,
+            seed=self.seed,
+        )
+
+    def _calibration(self, pair: Pair, chosen: Tensor) -> Calibration:
+        unrelated = tuple(self._unrelated(pair, chosen, number) for number in range(self.nulls.unrelated))
+        identical = tuple(self._identical(pair[number % 2], chosen, number) for number in range(self.nulls.identical))
+        return Calibration.of(unrelated, identical, self.nulls.level)
+
+    def _unrelated(self, pair: Pair, chosen: Tensor, number: int) -> Latents:
+        """Rows of B in a random order, those held out among themselves."""
+        order = torch.arange(len(chosen))
+        for rows in (chosen.nonzero().flatten(), (~chosen).nonzero().flatten()):
+            generator = torch_generator(self.seed, "unrelated rows", number, len(rows))
+            order[rows] = rows[torch.randperm(len(rows), generator=generator)]
+        return self._null_run((pair[0], pair[1][order]), chosen, "unrelated", number)
+
+    def _identical(self, values: Tensor, chosen: Tensor, number: int) -> Latents:
+        return self._null_run((values, values), chosen, "identical", number)
+
+    def _null_run(self, pair: Pair, chosen: Tensor, name: str, number: int) -> Latents:
+        seed = derived_seed(self.seed, name, number)
+        return Latents.of(train(part(pair, ~chosen), self.sparsity, self.training, seed), part(pair, chosen))
+
+
+def part(pair: Pair, rows: Tensor) -> Pair:
+    return pair[0][rows], pair[1][rows]
+
+
+def held_out_rows(rows: int, groups: Sequence[int] | None, share: float, seed: int) -> Tensor:
+    """Which rows are held out: a random share of the groups, or of the rows where each stands for itself."""
+    numbers = np.arange(rows) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    count = int(numbers.max()) + 1
+    order = torch.randperm(count, generator=torch_generator(seed, "held-out rows", count))
+    chosen = torch.zeros(count, dtype=torch.bool)
+    chosen[order[: max(1, round(share * count))]] = True
+    return chosen[torch.as_tensor(numbers)]
+
+
+def check_rows(called: str, pair: Pair, groups: Sequence[int] | None) -> None:
+    problems = Problems(called)
+    sizes = [tuple(side.shape) for side in pair]
+    if any(side.ndim != 2 for side in pair):
+        problems.add(f"activations of the shapes {sizes[0]} and {sizes[1]}", "rows × features", "flatten the tokens")
+    elif sizes[0][0] != sizes[1][0]:
+        found = f"{sizes[0][0]} rows of A and {sizes[1][0]} of B"
+        problems.add(
+            found, "row i of both for the same token", "read both models on the same tokens, in the same order"
+        )
+    elif sizes[0][0] < LEAST_ROWS:
+        problems.add(
+            f"{sizes[0][0]} rows", f"at least {LEAST_ROWS}", "read more tokens: some thousands for each 64 latents"
+        )
+    else:
+        for name, side in zip("AB", pair, strict=True):
+            if not bool(side.isfinite().all()):
+                problems.add(f"values of {name} that are not finite", "finite activations", "look at the model's dtype")
+            elif bool((side == side[0]).all()):
+                problems.add(f"the same activations in every row of {name}", "rows that differ", "choose a later site")
+    if groups is not None and len(groups) != sizes[0][0]:
+        problems.add(f"{len(groups)} groups for {sizes[0][0]} rows", "one for each row", "repeat each prompt's number")
+    problems.raise_if_any()
