@@ -13,17 +13,29 @@ from typing import Any
 from heldout.catalogue.entry import Entry
 from heldout.catalogue.rows.attribution import ATTRIBUTION
 from heldout.catalogue.rows.circuits import CIRCUITS
+from heldout.catalogue.rows.learning_coefficient import LEARNING_COEFFICIENT
 from heldout.catalogue.rows.patching import PATCHING
 from heldout.catalogue.rows.path_decomposition import PATH_DECOMPOSITION
 from heldout.catalogue.rows.path_length import PATH_LENGTH
 from heldout.catalogue.rows.probes import PROBES
 from heldout.catalogue.rows.representation_comparison import REPRESENTATION_COMPARISON
+from heldout.catalogue.rows.scaling import SCALING
 
 GROUP = "heldout.techniques"
 NOT_STATED = "not stated"
 IN_TREE = tuple(
     sorted(
-        (*ATTRIBUTION, *CIRCUITS, *PATCHING, *PATH_DECOMPOSITION, *PATH_LENGTH, *PROBES, *REPRESENTATION_COMPARISON),
+        (
+            *ATTRIBUTION,
+            *CIRCUITS,
+            *LEARNING_COEFFICIENT,
+            *PATCHING,
+            *PATH_DECOMPOSITION,
+            *PATH_LENGTH,
+            *PROBES,
+            *REPRESENTATION_COMPARISON,
+            *SCALING,
+        ),
         key=lambda entry: entry.name,
     )
 )

@@ -2,6 +2,7 @@
 
 from heldout.techniques.attribution import GIM, AttributionPatching, InputTimesGradient, IntegratedGradients, RelP
 from heldout.techniques.circuits import ACDC, EdgeAttributionPatching, EdgePatching
+from heldout.techniques.learning_coefficient import LearningCoefficient
 from heldout.techniques.patching import (
     Ablation,
     ActivationPatching,
@@ -20,6 +21,7 @@ from heldout.techniques.path_decomposition import (
 from heldout.techniques.path_length import PathLength
 from heldout.techniques.probes import AnswerReadout, AnswerReadoutFitter, ReadoutSweep
 from heldout.techniques.representation_comparison import RepresentationComparison
+from heldout.techniques.scaling import Scaling
 from heldout.techniques.technique import Technique
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "InputTimesGradient",
     "IntegratedGradients",
     "InterchangeIntervention",
+    "LearningCoefficient",
     "MeanDifference",
     "MeanDifferenceFitter",
     "PathExpansion",
@@ -47,5 +50,6 @@ __all__ = [
     "ReadoutSweep",
     "RelP",
     "RepresentationComparison",
+    "Scaling",
     "Technique",
 ]
