@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -42,10 +42,28 @@ def load(
     called = f"heldout.load({str(path_or_id)!r})"
     folder = checkpoint_folder(path_or_id)
     tokenizer = check_checkpoint(called, folder, Path(tokenizer_folder or folder), allow_remote_code=allow_remote_code)
+    module, architecture = opened(called, folder, AutoModelForCausalLM, dtype=dtype, allow_remote_code=allow_remote_code)
+    module = module.to(device).eval().requires_grad_(False)
+    name = "/".join(folder.resolve().parts[-2:]) if Path(path_or_id).is_dir() else str(path_or_id)
+    return Model(module, tokenizer, name=name, architecture=architecture, digest=partial(folder_digest, folder))
+
+
+def opened(
+    called: str,
+    folder: Path,
+    kind: Any,
+    *,
+    dtype: torch.dtype | None,
+    allow_remote_code: bool,
+    architectures: Mapping[str, Architecture] = ARCHITECTURES,
+) -> tuple[torch.nn.Module, Architecture]:
+    """The model of a checked folder as `kind`, one of transformers' automatic classes, reads it, with its family's map.
+
+    Raises InputError for weights that are missing or have other shapes, and for modules that the map does not find."""
     problems = Problems(called)
     try:
         with quiet_if_small(folder):
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = kind.from_pretrained(
                 folder,
                 dtype=dtype or "auto",
                 trust_remote_code=allow_remote_code,
@@ -62,7 +80,7 @@ def load(
         )
         raise InputError(called, *problems.found) from error
     module, report = loaded
-    architecture = ARCHITECTURES[module.config.model_type]
+    architecture = architectures[module.config.model_type]
     for name, stored, expected in report["mismatched_keys"]:
         problems.add(
             f"{name} of shape {tuple(stored)}", f"shape {tuple(expected)}, by config.json", "restore the right config"
@@ -80,9 +98,7 @@ def load(
             "load without remote code, or convert the checkpoint",
         )
     problems.raise_if_any()
-    module = module.to(device).eval().requires_grad_(False)
-    name = "/".join(folder.resolve().parts[-2:]) if Path(path_or_id).is_dir() else str(path_or_id)
-    return Model(module, tokenizer, name=name, architecture=architecture, digest=partial(folder_digest, folder))
+    return module, architecture
 
 
 def checkpoint_folder(path_or_id: str | os.PathLike[str]) -> Path:
