@@ -3,12 +3,14 @@
 from heldout.models.architectures import ARCHITECTURES, Architecture
 from heldout.models.batching import batch_size, batches, batches_by_length
 from heldout.models.checkpoints import Checkpoint, CheckpointSuite, CheckpointWriter, log_spaced_steps, measure_along
+from heldout.models.encoders import encoder_model
 from heldout.models.intervene import Add, Edit, MeanAblate, Project, Resample, Set, Swap, ZeroAblate
 from heldout.models.loading import load
 from heldout.models.metrics import LogitsFunction, Metric, TokenLogits
 from heldout.models.model import Meter, Model
 from heldout.models.research_weights import load_research_weights
 from heldout.models.self_check import AccessReport, check_access
+from heldout.models.sentence_encoders import embedded, load_minilm, minilm_folder, sentence_vectors
 from heldout.models.sites import SITE_SHAPES, Site
 from heldout.models.sublayers import Sublayer, Sublayers
 from heldout.models.sweep import SweepPlan, SweepValues, plan_sweep, sweep
@@ -47,10 +49,15 @@ __all__ = [
     "batches",
     "batches_by_length",
     "check_access",
+    "embedded",
+    "encoder_model",
     "load",
+    "load_minilm",
     "load_research_weights",
     "log_spaced_steps",
     "measure_along",
+    "minilm_folder",
     "plan_sweep",
+    "sentence_vectors",
     "sweep",
 ]

@@ -120,6 +120,8 @@ def tap(module: nn.Module, architecture: Architecture, dimensions: Dimensions, s
             return Tap(layer, "input", WHOLE)
         case "resid_post":
             return Tap(layer, "output", WHOLE)
+        case "resid_mid" if architecture.stream_norm_after_attention is not None:
+            return Tap(layer.get_submodule(architecture.stream_norm_after_attention), "output", WHOLE)
         case "resid_mid":
             return Tap(layer.get_submodule(architecture.stream_before_mlp), "stream", WHOLE)
         case "attn_out":

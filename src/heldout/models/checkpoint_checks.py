@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,20 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt
 PICKLE_PATTERNS = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
-def check_checkpoint(called: str, folder: Path, tokenizer_folder: Path, *, allow_remote_code: bool) -> Any:
-    """The tokenizer of `tokenizer_folder`. Raises InputError with every problem of config, weights and tokenizer."""
+def check_checkpoint(
+    called: str,
+    folder: Path,
+    tokenizer_folder: Path,
+    *,
+    allow_remote_code: bool,
+    families: Collection[str] = ARCHITECTURES,
+) -> Any:
+    """The tokenizer of `tokenizer_folder`, of a model of one of `families`. Raises InputError with every problem of
+    config, weights and tokenizer."""
     problems = Problems(called)
     config = read_config(folder, problems)
     if config is not None:
-        check_family(config, problems, allow_remote_code=allow_remote_code)
+        check_family(config, problems, families, allow_remote_code=allow_remote_code)
     usable = config if config is not None and not problems.found and accepted(folder, problems) else None
     check_weights(folder, problems)
     tokenizer = read_tokenizer(tokenizer_folder, problems, usable, allow_remote_code=allow_remote_code)
@@ -51,10 +60,12 @@ def read_config(folder: Path, problems: Problems) -> dict[str, Any] | None:
     return config
 
 
-def check_family(config: dict[str, Any], problems: Problems, *, allow_remote_code: bool) -> None:
+def check_family(
+    config: dict[str, Any], problems: Problems, families: Collection[str], *, allow_remote_code: bool
+) -> None:
     """Remote code that is not allowed, a family without a map, and parts of a config that no map covers."""
     model_type = config.get("model_type")
-    if model_type not in ARCHITECTURES:
+    if model_type not in families:
         if "auto_map" in config and not allow_remote_code:
             problems.add(
                 f"a model that needs code from its checkpoint: {', '.join(map(str, config['auto_map'].values()))}",
@@ -63,7 +74,7 @@ def check_family(config: dict[str, Any], problems: Problems, *, allow_remote_cod
             )
         problems.add(
             f"the family {model_type!r} (architecture {', '.join(config.get('architectures') or ['not named'])})",
-            f"one of {', '.join(ARCHITECTURES)}",
+            f"one of {', '.join(families)}",
             "add a map of the family to heldout/models/architectures, about ten lines",
         )
     for name, reason in (

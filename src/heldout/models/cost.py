@@ -37,7 +37,7 @@ class PassCost:
             query_width=size.n_heads * size.d_head,
             key_value_width=2 * size.n_key_value_heads * size.d_head,
             n_layers=size.n_layers,
-            vocabulary_size=size.vocabulary_size,
+            vocabulary_size=model.n_outputs,
             length=length,
         )
 

@@ -18,6 +18,7 @@ from heldout.errors import InputError, Problem, Problems
 from heldout.models.architectures import ARCHITECTURES, Architecture
 from heldout.models.checkpoint_checks import check_checkpoint
 from heldout.models.digests import folder_digest
+from heldout.models.encoders import Encoder, architectures_in, is_encoder
 from heldout.models.model import Model
 
 WANTED_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.py")
@@ -33,7 +34,8 @@ def load(
     tokenizer_folder: str | os.PathLike[str] | None = None,
 ) -> Model:
     """The model of a folder or hub id, in evaluation mode, with frozen parameters, in the stored dtype unless one is
-    given. Its tokenizer lies beside the weights unless `tokenizer_folder` says where else.
+    given. Its tokenizer lies beside the weights unless `tokenizer_folder` says where else. An encoder is opened with the
+    head that its config names (`heldout.models.encoders`).
 
     Only safetensors weights are read. Code that comes with a checkpoint runs only with `allow_remote_code`. Raises
     InputError naming every problem found: a missing folder, config, tokenizer or weights; pickled weights; remote
@@ -41,8 +43,19 @@ def load(
     missing, NaN or infinite."""
     called = f"heldout.load({str(path_or_id)!r})"
     folder = checkpoint_folder(path_or_id)
-    tokenizer = check_checkpoint(called, folder, Path(tokenizer_folder or folder), allow_remote_code=allow_remote_code)
-    module, architecture = opened(called, folder, AutoModelForCausalLM, dtype=dtype, allow_remote_code=allow_remote_code)
+    kind, architectures = (AutoModelForCausalLM, ARCHITECTURES)
+    if is_encoder(folder):
+        kind, architectures = Encoder, architectures_in(called, folder)
+    tokenizer = check_checkpoint(
+        called,
+        folder,
+        Path(tokenizer_folder or folder),
+        allow_remote_code=allow_remote_code,
+        families=dict.fromkeys([*ARCHITECTURES, *architectures]),
+    )
+    module, architecture = opened(
+        called, folder, kind, dtype=dtype, allow_remote_code=allow_remote_code, architectures=architectures
+    )
     module = module.to(device).eval().requires_grad_(False)
     name = "/".join(folder.resolve().parts[-2:]) if Path(path_or_id).is_dir() else str(path_or_id)
     return Model(module, tokenizer, name=name, architecture=architecture, digest=partial(folder_digest, folder))

@@ -83,7 +83,7 @@ class LogitsFunction:
 
     def logits_read(self, model: Model) -> int:
         """How many logits of a prompt it reads at each position: all of them."""
-        return model.vocabulary_size
+        return model.n_outputs
 
     def values(
         self, model: Model, residual: Float[Tensor, "copies batch position d_model"]

@@ -20,7 +20,7 @@ from heldout.models.dimensions import Dimensions
 from heldout.models.generation import Choose, decode, end_token_ids, most_likely
 from heldout.models.intervene import Edit, Positions, chosen_positions
 from heldout.models.passes import Pass
-from heldout.models.request_checks import check_edits, check_tokens, check_trace, site_problem
+from heldout.models.request_checks import check_causal, check_edits, check_tokens, check_trace, site_problem
 from heldout.models.sites import Site
 from heldout.models.text import answer_token, tokenize
 from heldout.models.tokens import Tokens
@@ -43,7 +43,8 @@ class Meter:
 
 @final
 class Model:
-    """A causal transformer of a family that `architectures` describes, with its tokenizer.
+    """A transformer of a family that `architectures` describes, with its tokenizer: causal, or an encoder, whose output
+    `heldout.models.encoders` describes.
 
     Built by `heldout.load`. Sites and their shapes: `heldout.models.sites.SITE_SHAPES`. Positions count from the end,
     and prompts are left padded, so -1 is every row's last token. Nothing is hooked between calls: hooks live for one
@@ -105,6 +106,12 @@ class Model:
     @property
     def vocabulary_size(self) -> int:
         return self.dimensions.vocabulary_size
+
+    @property
+    def n_outputs(self) -> int:
+        """Rows of the unembedding: the vocabulary, or a classifier's labels; 0 for an encoder without a head."""
+        weight: Tensor | None = getattr(self.module.get_submodule(self.architecture.unembedding), "weight", None)
+        return 0 if weight is None else len(weight)
 
     @property
     def context_length(self) -> int:
@@ -257,6 +264,7 @@ class Model:
         Raises InputError as `generate` and `trace` do."""
         tokens, sites, chosen = tokens.to(self.device), list(sites), chosen_positions(positions)
         called = f"Model.generate(max_new_tokens={max_new_tokens})"
+        check_causal(called, self.architecture)
         check_tokens(called, tokens, tokens.longest + max(max_new_tokens - 1, 0), self.dimensions)
         check_trace(called, sites, chosen, tokens.length, self.dimensions, self.missing_sites, self.architecture.family)
         self._check_edits("Model.generate", self._edits, tokens)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from heldout.errors import InputError, Problem
 from heldout.shapes import Float
 
 
@@ -56,6 +57,7 @@ def frozen_norm(norm: nn.Module | None, x: Float[Tensor, "... d_model"]) -> Froz
 
 def _parts(norm: nn.Module, like: Tensor) -> tuple[Tensor, Tensor, bool]:
     """The gain up to a common factor (which the scale takes up), the offset, and whether the mean is removed."""
+    refuse_other_maps(norm)
     width = like.shape[-1]
     signs = like.new_ones(width)
     signs[: width // 2] = -1.0
@@ -64,3 +66,12 @@ def _parts(norm: nn.Module, like: Tensor) -> tuple[Tensor, Tensor, bool]:
     probe = signs - signs.mean() if centred else signs
     gain = (norm(probe[None])[0] - offset) / probe
     return gain, offset, centred
+
+
+def refuse_other_maps(module: nn.Module) -> None:
+    """Raises InputError for a module that is no norm: an encoder's head, say, is not linear with its scale held fixed."""
+    kind = type(module).__name__
+    if "norm" not in kind.lower():
+        found, expected = f"a {kind} where a norm is taken apart", "a LayerNorm or RMSNorm before the unembedding"
+        next_step = "this decomposition does not fit the family; use interventions (heldout.models.sweep) instead"
+        raise InputError(f"frozen_norm({kind})", Problem(found, expected, next_step))

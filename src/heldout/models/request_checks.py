@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from heldout.errors import Problem, Problems
+from heldout.models.architectures import Architecture
 from heldout.models.dimensions import Dimensions
 from heldout.models.intervene import Edit, chosen_positions
 from heldout.models.sites import SITE_SHAPES, Site
@@ -119,3 +120,22 @@ def check_tokens(called: str, tokens: Tokens, length: int, dimensions: Dimension
             "tokenise with this model's own tokenizer",
         )
     problems.raise_if_any()
+
+
+def check_causal(called: str, architecture: Architecture) -> None:
+    """Raises InputError for an encoder, which cannot continue a text."""
+    if not architecture.causal:
+        problems = Problems(called)
+        found = f"a {architecture.family} model, in which every position sees every other"
+        problems.add(found, "a causal language model", "read its output by Model.logits, or its stream by Model.trace")
+        problems.raise_if_any()
+
+
+def check_added(called: str, architecture: Architecture) -> None:
+    """Raises InputError where the stream is no sum of what sublayers add to it."""
+    if architecture.norms_the_stream:
+        problems = Problems(called)
+        found = f"a {architecture.family} model, which norms the stream after each sublayer"
+        expected = "a residual stream that is the sum of what was added to it"
+        problems.add(found, expected, "use interventions (Model.intervene, heldout.models.sweep), which hold for it")
+        problems.raise_if_any()

@@ -26,7 +26,8 @@ SITE_SHAPES: dict[str, str] = {
 """Every site and the axes of its activation. A site with `head` set lacks the head axis.
 
 resid_pre, resid_mid, resid_post: the residual stream before a layer, between its attention and its MLP, and after it.
-attn_out, mlp_out: what is added to the stream (after the post norm, in families that have one).
+attn_out, mlp_out: what is added to the stream (after the post norm, in families that have one). Where the stream itself
+is normed after each sum (BERT), resid_mid and resid_post are taken behind that norm, and are no sums of what was added.
 q, k, v: outputs of the projections, before query and key norms and before rotary embedding.
 z: the pattern's average of the values, which enters the output projection; head_out: `z[head] @ W_O[head]`, before any
 post norm and without the projection's bias. mlp_post: what enters the MLP's last matrix. logits: after soft-capping. A

@@ -30,6 +30,7 @@ from heldout.models.attention_patterns import attention_patterns
 from heldout.models.cost import PassCost
 from heldout.models.fused_activations import fused
 from heldout.models.model import Model
+from heldout.models.request_checks import check_added, check_causal
 from heldout.models.sites import Site
 from heldout.models.tokens import Tokens
 from heldout.models.trace import Trace
@@ -118,11 +119,25 @@ class Sublayers:
         """What the attention of `layer` adds to the stream, after any post norm.
 
         `queries` (positions from the left) asks for those positions only. `act` is called at sites q, k, v, z, pattern
-        of this layer with the activation (of q, z and pattern: at the queries), and gives what takes its place."""
+        of this layer with the activation (of q, z and pattern: at the queries), and gives what takes its place. Raises
+        InputError where the stream is normed after the sum: callers of this add by themselves."""
+        check_added(f"Sublayers.attention({layer})", self.model.architecture)
+        return self.attended(layer, stream, start=start, queries=queries, act=act)
+
+    def attended(
+        self,
+        layer: int,
+        stream: Float[Tensor, "rows position d_model"],
+        *,
+        start: int = 0,
+        queries: Sequence[int] | None = None,
+        act: Mapping[Site, Act] | None = None,
+    ) -> Float[Tensor, "rows position d_model"]:
+        """As `attention`, in every family: what is added before a norm of the stream."""
         if act:
             checked_acts(self.model, layer, act, eager=self.eager)
         copies = len(stream) // len(self.tokens)
-        normed = self.attention_norm(layer)(stream)
+        normed = self._norm_before(layer)(stream)
         cache = self._cache(layer, copies, start)
         if queries is not None:
             complete = self._keys_and_values(layer, normed, copies, start, act or {})
@@ -134,31 +149,54 @@ class Sublayers:
         }
         with self._acting(acting) as patterns:
             output = self._call(layer, normed, self._arguments_at(layer, copies, chosen), cache, patterns)
+            if self.model.architecture.matrices_behind_modules:
+                output = self.part(layer, self.model.architecture.output_projection)(output)
         return self.post_attention_norm(layer)(output)
 
     def mlp(self, layer: int, stream: Float[Tensor, "rows position d_model"]) -> Float[Tensor, "rows position d_model"]:
-        """What the MLP of `layer` adds to the stream, after any post norm."""
+        """What the MLP of `layer` adds to the stream, after any post norm. Raises InputError as `attention` does."""
+        check_added(f"Sublayers.mlp({layer})", self.model.architecture)
+        return self.transformed(layer, stream)
+
+    def transformed(
+        self, layer: int, stream: Float[Tensor, "rows position d_model"]
+    ) -> Float[Tensor, "rows position d_model"]:
+        """As `mlp`, in every family: what is added before a norm of the stream."""
         architecture = self.model.architecture
         self._charge(len(stream), self.cost.mlp(stream.shape[1]))
         with fused(self.model.activations([layer])):
             output = self.part(layer, architecture.mlp)(self.mlp_norm(layer)(stream))
         output = output[0] if isinstance(output, tuple) else output
+        if architecture.matrices_behind_modules:
+            output = self.part(layer, architecture.last_mlp_matrix)(output)
         return self.post_mlp_norm(layer)(output)
+
+    def joined(self, sublayer: Sublayer, stream: Tensor, added: Tensor) -> Tensor:
+        """The stream after `sublayer`: the sum, behind the norm of the stream in families that have one."""
+        architecture = self.model.architecture
+        attention = sublayer.kind == "attention"
+        norm = architecture.stream_norm_after_attention if attention else architecture.stream_norm_after_mlp
+        return stream + added if norm is None else self.part(sublayer.layer, norm)(stream + added)
 
     def layer(
         self, layer: int, stream: Float[Tensor, "rows position d_model"], *, start: int = 0
     ) -> Float[Tensor, "rows position d_model"]:
         """The stream after `layer`."""
-        attended = self.attention(layer, stream, start=start)
+        attended = self.attended(layer, stream, start=start)
+        if self.model.runs_in_parallel and self.model.d_mlp is not None:
+            return stream + attended + self.transformed(layer, stream)
+        middle = self.joined(Sublayer("attention", layer), stream, attended)
         if self.model.d_mlp is None:
-            return stream + attended
-        if self.model.runs_in_parallel:
-            return stream + attended + self.mlp(layer, stream)
-        middle = stream + attended
-        return middle + self.mlp(layer, middle)
+            return middle
+        return self.joined(Sublayer("mlp", layer), middle, self.transformed(layer, middle))
 
     def attention_norm(self, layer: int) -> nn.Module:
-        """The norm before the projections; the identity where attention reads the stream as it is."""
+        """The norm before the projections; the identity where attention reads the stream as it is. Raises InputError as
+        `attention` does."""
+        check_added(f"Sublayers.attention_norm({layer})", self.model.architecture)
+        return self._norm_before(layer)
+
+    def _norm_before(self, layer: int) -> nn.Module:
         path = self.model.architecture.attention_norm
         return nn.Identity() if path is None else self.part(layer, path)
 
@@ -179,7 +217,7 @@ class Sublayers:
     def post_mlp_norm(self, layer: int) -> nn.Module:
         """The norm of what the MLP adds; the identity in most families."""
         architecture = self.model.architecture
-        if architecture.added_by_mlp == architecture.mlp:
+        if architecture.added_by_mlp in (architecture.mlp, architecture.last_mlp_matrix):
             return nn.Identity()
         return self.part(layer, architecture.added_by_mlp)
 
@@ -211,6 +249,7 @@ class Sublayers:
     def _cache(self, layer: int, copies: int, start: int) -> Any:
         if start == 0:
             return None
+        check_causal(f"Sublayers, keys and values of positions before {start}", self.model.architecture)
         keys, values = self._recorded[layer]
         return Prefix(
             KeysAndValues(keys[:, :, :start].repeat(copies, 1, 1, 1), values[:, :, :start].repeat(copies, 1, 1, 1))
@@ -246,7 +285,7 @@ class Sublayers:
         def adapted(name: str, value: Any) -> Any:
             if name == "attention_mask":
                 if value is None:
-                    return None if whole else causal_mask(index, length)
+                    return None if whole or not self.model.architecture.causal else causal_mask(index, length)
                 return copied(value, 2)
             if isinstance(value, tuple):
                 return tuple(adapted(name, part) for part in value)

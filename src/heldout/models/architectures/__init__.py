@@ -1,6 +1,7 @@
-"""The families that heldout can open, by the `model_type` of their config."""
+"""The families that heldout can open: causal ones by the `model_type` of their config, encoders by their class."""
 
 from heldout.models.architectures.architecture import Architecture, Fused, Separate
+from heldout.models.architectures.bert import ENCODERS
 from heldout.models.architectures.gpt2 import GPT2
 from heldout.models.architectures.gpt_neox import GPT_NEOX
 from heldout.models.architectures.llama import LLAMA, MISTRAL, QWEN2, QWEN3
@@ -26,4 +27,4 @@ ARCHITECTURES: dict[str, Architecture] = {
     )
 }
 
-__all__ = ["ARCHITECTURES", "Architecture", "Fused", "Separate"]
+__all__ = ["ARCHITECTURES", "ENCODERS", "Architecture", "Fused", "Separate"]

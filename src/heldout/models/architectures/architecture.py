@@ -31,6 +31,9 @@ class Architecture:
     `stream_before_mlp` is the module whose input *is* the residual stream between attention and MLP (the norm before
     the MLP, or the MLP itself where there is none). `added_by_attention` and `added_by_mlp` are the modules whose
     output is added to the stream: a post norm where the family has one.
+
+    Most families add to a stream that stays as it is. Where the stream itself is normed after each sublayer
+    (post-LayerNorm), `stream_norm_after_attention` and `stream_norm_after_mlp` are those norms.
     """
 
     family: str
@@ -63,6 +66,14 @@ class Architecture:
     """The entry of the config that, when true, makes attention and MLP read the same stream."""
     pattern_hidden_if: str | None = None
     """The entry of the config that, when true, makes attention take a way past the attention interface."""
+    causal: bool = True
+    """A position sees itself and earlier ones only."""
+    stream_norm_after_attention: str | None = None
+    stream_norm_after_mlp: str | None = None
+    matrices_behind_modules: bool = False
+    """The output projection and the last MLP matrix are called behind the modules `attention` and `mlp`, not in them."""
+    reads_first_token: bool = False
+    """The output is one row a text, made of the last stream at its first token."""
     unsupported: tuple[tuple[str, str], ...] = ()
     """Sites that this family does not have, with the reason."""
 
@@ -78,6 +89,11 @@ class Architecture:
     def runs_in_parallel(self, config: Any) -> bool:
         """Attention and MLP read the same stream."""
         return self.parallel_if is not None and bool(getattr(config, self.parallel_if))
+
+    @property
+    def norms_the_stream(self) -> bool:
+        """The stream after a sublayer is not the sum of what was there and what was added."""
+        return self.stream_norm_after_attention is not None
 
     def layer_paths(self) -> dict[str, str]:
         """The paths inside a layer that must exist, by what they are for."""
@@ -100,4 +116,8 @@ class Architecture:
             paths["last MLP matrix"] = self.last_mlp_matrix
         if self.pattern is not None:
             paths["pattern"] = self.pattern
+        if self.stream_norm_after_attention is not None:
+            paths["norm of the stream after attention"] = self.stream_norm_after_attention
+        if self.stream_norm_after_mlp is not None:
+            paths["norm of the stream after the MLP"] = self.stream_norm_after_mlp
         return paths

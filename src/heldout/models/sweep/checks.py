@@ -68,11 +68,15 @@ def metric_problems(metric: Metric, tokens: Tokens, model: Model) -> list[Proble
             problems.append(Problem("a metric without tokens", "at least one token id a prompt", "name the tokens"))
             return problems
         low, high = int(metric.tokens.min()), int(metric.tokens.max())
-        if low < 0 or high >= model.vocabulary_size:
+        if not model.n_outputs:
+            found = f"a metric of logits in a {model.architecture.family} model without a head"
+            expected, next_step = "a metric of its last stream", "use LogitsFunction, which is given that stream"
+            problems.append(Problem(found, expected, next_step))
+        elif low < 0 or high >= model.n_outputs:
             problems.append(
                 Problem(
                     f"a metric that reads token ids from {low} to {high}",
-                    f"ids from 0 to {model.vocabulary_size - 1}",
+                    f"ids from 0 to {model.n_outputs - 1}",
                     "tokenise the answers with this model's own tokenizer",
                 )
             )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import final
 
 from heldout.models.intervene import Edit, chosen_positions
+from heldout.models.metrics import Metric
 from heldout.models.model import Model
 from heldout.models.sites import Site
 
@@ -20,14 +21,18 @@ ATTENTION_SITES = frozenset({"q", "k", "v", "z", "head_out", "pattern", "attn_ou
 @final
 @dataclass(frozen=True)
 class Depths:
-    """The depths of a model with `n_layers` layers, with or without a stream between attention and MLP."""
+    """The depths of a model with `n_layers` layers, with or without a stream between attention and MLP. `causal`: no
+    position sees later ones; `normed`: the stream is normed after each sum."""
 
     n_layers: int
     middle: bool
+    causal: bool = True
+    normed: bool = False
 
     @classmethod
     def of(cls, model: Model) -> Depths:
-        return cls(model.n_layers, model.d_mlp is not None and not model.runs_in_parallel)
+        middle = model.d_mlp is not None and not model.runs_in_parallel
+        return cls(model.n_layers, middle, model.architecture.causal, model.architecture.norms_the_stream)
 
     @property
     def final(self) -> int:
@@ -51,10 +56,25 @@ class Depths:
         return Site("resid_pre", layer) if layer < self.n_layers else Site("resid_post", layer - 1)
 
 
-def positions_reached(edit: Edit, length: int) -> int:
-    """The first position, counted from the left, that an edit can change."""
+def positions_reached(edit: Edit, length: int, *, causal: bool = True) -> int:
+    """The first position, counted from the left, that an edit can change: any, where positions see later ones."""
     positions = chosen_positions(edit.positions)
-    return 0 if positions is None else length + min(positions)
+    return 0 if positions is None or not causal else length + min(positions)
+
+
+def positions_read(model: Model, metric: Metric, length: int) -> list[int]:
+    """The positions, counted from the left, whose last stream the metric needs. The first token, from which a classifier
+    reads, differs from prompt to prompt: then it is all of them."""
+    if model.architecture.reads_first_token:
+        return list(range(length))
+    return [length + position for position in metric.positions]
+
+
+def joined_at(site: Site) -> tuple[Site, Site]:
+    """The stream that the sublayer of `site` reads, and what it adds to it."""
+    if site.name in ATTENTION_SITES:
+        return Site("resid_pre", site.layer), Site("attn_out", site.layer)
+    return Site("resid_mid", site.layer), Site("mlp_out", site.layer)
 
 
 def base_sites(edit: Edit, depths: Depths) -> list[Site]:
@@ -73,6 +93,8 @@ def base_sites(edit: Edit, depths: Depths) -> list[Site]:
             sites += [site, Site("mlp_out", site.layer)]
         case _:
             sites.append(site)
+    if depths.normed and not site.name.startswith("resid"):
+        sites += joined_at(site)
     return sites
 
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from heldout.models.intervene import Edit, apply_edit
 from heldout.models.sites import Site
-from heldout.models.sublayers import Sublayers
-from heldout.models.sweep.depths import Depths
+from heldout.models.sublayers import Sublayer, Sublayers
+from heldout.models.sweep.depths import ATTENTION_SITES, Depths, joined_at
 from heldout.shapes import Float
 
 RECOMPUTED = frozenset({"q", "k", "v", "pattern"})
@@ -46,8 +46,17 @@ class Entrances:
         if site.name in RECOMPUTED:
             attended = self._attention_again(edit, start)
             inner = [position - start for position in kept]
-            return stream[:, window] + attended[:, inner] - self.work.trace[Site("attn_out", site.layer)][:, window]
-        return stream[:, window] + self._change(edit, window)
+            change = attended[:, inner] - self.work.trace[Site("attn_out", site.layer)][:, window]
+        else:
+            change = self._change(edit, window)
+        return self._joined(site, change, window) if self.depths.normed else stream[:, window] + change
+
+    def _joined(self, site: Site, change: Tensor, window: slice | list[int]) -> Tensor:
+        """The stream behind its norm, where what the sublayer of `site` adds has changed."""
+        before, added = (self.work.trace[each][:, window] for each in joined_at(site))
+        assert site.layer is not None
+        sublayer = Sublayer("attention" if site.name in ATTENTION_SITES else "mlp", site.layer)
+        return self.work.joined(sublayer, before, added + change)
 
     def _change(self, edit: Edit, window: slice | list[int]) -> Tensor:
         """Of what a sublayer adds to the stream."""
@@ -103,4 +112,4 @@ class Entrances:
         assert site.layer is not None
         stream = self.work.trace[self.depths.stream(2 * site.layer)]
         act = {site: lambda value: edited(edit, value, site)}
-        return self.work.attention(site.layer, stream[:, start:], start=start, act=act)
+        return self.work.attended(site.layer, stream[:, start:], start=start, act=act)

@@ -10,7 +10,7 @@ from heldout.models.intervene import Edit
 from heldout.models.metrics import Metric
 from heldout.models.model import Model
 from heldout.models.sites import Site
-from heldout.models.sweep.depths import Depths
+from heldout.models.sweep.depths import Depths, positions_read
 from heldout.models.tokens import Tokens
 
 RECORDED = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "mlp_post", "z", "q", "k", "v")
@@ -47,7 +47,7 @@ class SweepCost:
         self._pass = PassCost.of(model, tokens.length)
         self._model, self._length = model, tokens.length
         self._depths = Depths.of(model)
-        self._read = tuple(tokens.length + position for position in metric.positions)
+        self._read = tuple(positions_read(model, metric, tokens.length))
         self._tokens = metric.logits_read(model)
         self.recorded = 1.0 + self._last_layer(len(self._read), self._tokens)
 

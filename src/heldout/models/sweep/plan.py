@@ -73,7 +73,7 @@ def plan_sweep(
 
 def chunked(edits: Sequence[Edit], depths: Depths, length: int, size: int) -> Iterator[Chunk]:
     """Edits with the same first position together, in the order of their depths, at most `size` at a time."""
-    firsts = [positions_reached(edit, length) for edit in edits]
+    firsts = [positions_reached(edit, length, causal=depths.causal) for edit in edits]
     order = sorted(range(len(edits)), key=lambda i: (firsts[i], depths.entrance(edits[i].site), i))
     for start, group in groupby(order, key=lambda i: firsts[i]):
         members = list(group)

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from heldout.models.batching import DEFAULT_BUDGET_BYTES
+from heldout.models.encoders import first_tokens
 from heldout.models.intervene import Edit, apply_edit, at_last_positions
 from heldout.models.metrics import Metric
 from heldout.models.model import Model
-from heldout.models.sublayers import Sublayers
-from heldout.models.sweep.depths import Depths, sites_to_record
+from heldout.models.sublayers import Sublayer, Sublayers
+from heldout.models.sweep.depths import Depths, positions_read, sites_to_record
 from heldout.models.sweep.entrances import Entrances
 from heldout.models.sweep.plan import Chunk, SweepPlan, plan_sweep
 from heldout.models.tokens import Tokens
@@ -116,12 +117,13 @@ def advance(
     """The stream at the next depth; with `queries`, at those positions only."""
     layer, odd = divmod(depth, 2)
     if odd:
-        return stream + work.mlp(layer, stream) if depths.middle else stream
+        added = work.transformed(layer, stream) if depths.middle else None
+        return stream if added is None else work.joined(Sublayer("mlp", layer), stream, added)
     kept = stream if queries is None else stream[:, [query - start for query in queries]]
-    attended = work.attention(layer, stream, start=start, queries=queries)
+    attended = work.attended(layer, stream, start=start, queries=queries)
     if work.model.runs_in_parallel:
-        return kept + attended + work.mlp(layer, kept)
-    return kept + attended
+        return kept + attended + work.transformed(layer, kept)
+    return work.joined(Sublayer("attention", layer), kept, attended)
 
 
 class MetricReading:
@@ -130,7 +132,7 @@ class MetricReading:
 
     def __init__(self, work: Sublayers, metric: Metric, depths: Depths) -> None:
         self._model, self._metric = work.model, metric
-        self.positions = [work.tokens.length + position for position in metric.positions]
+        self.positions = positions_read(work.model, metric, work.tokens.length)
         self._work, self._depths = work, depths
         self._recorded_bpd = self._final(self.positions)
         self.base: Float[Tensor, " batch"] = self.of_streams(self._recorded_bpd[None], self.positions)[0]
@@ -144,6 +146,8 @@ class MetricReading:
             whole[:, :, [self.positions.index(position) for position in read]] = residual
             residual = whole
         self._charge(residual[:, :, 0, 0].numel(), len(read) * self._metric.logits_read(self._model))
+        if self._model.architecture.reads_first_token:
+            residual = first_tokens(residual, self._work.tokens.mask)
         return self._metric.values(self._model, residual)
 
     def with_logits(self, edit: Edit) -> Float[Tensor, " batch"]:
