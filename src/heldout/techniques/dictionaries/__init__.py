@@ -6,7 +6,7 @@
     findings.of_class("only B")                            # numbers of latents, the most active first
     findings.latents.scaling.error, ....reconstruction, ....counterpart, ....presence      # by latent
     findings.latents.relative_norms, .active, .explained, .dead
-    findings.calibration.absent, .present, .exclusive_in_identical
+    findings.limits.absent, .present; findings.calibration.exclusive_in_identical
     codes = findings.crosscoder.codes((a, b))              # [row, latent]; which tokens a latent is active on
 
 `CrosscoderDiff(sites, other=model_b)` does this at sites of two models: `.findings(model_a, samples)` is a
@@ -16,9 +16,10 @@ set of activations, `train((a,), BatchTopK(), Training())` is a BatchTopK sparse
 """
 
 from heldout.techniques.dictionaries.calibration import Calibration, NullRuns
+from heldout.techniques.dictionaries.classes import CLASSES, LatentClass, Limits
 from heldout.techniques.dictionaries.comparison import CrosscoderComparison
 from heldout.techniques.dictionaries.crosscoder import Crosscoder
-from heldout.techniques.dictionaries.findings import CLASSES, CrosscoderFindings, LatentClass
+from heldout.techniques.dictionaries.findings import CrosscoderFindings
 from heldout.techniques.dictionaries.latent_scaling import LatentScaling
 from heldout.techniques.dictionaries.latents import Latents
 from heldout.techniques.dictionaries.sparsity import L1, BatchTopK
@@ -38,6 +39,7 @@ __all__ = [
     "LatentClass",
     "LatentScaling",
     "Latents",
+    "Limits",
     "NullRuns",
     "TokenRows",
     "Training",

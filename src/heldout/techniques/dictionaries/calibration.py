@@ -1,16 +1,13 @@
-"""What latent scaling reads where nothing is shared, and where everything is: from there come the limits of the classes."""
+"""Crosscoders of data of which it is known what is shared: from there come the limits of the classes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self, final
+from functools import cached_property
+from typing import final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from heldout.techniques.dictionaries.classes import Limits
 from heldout.techniques.dictionaries.latents import Latents
-
-Array = NDArray[np.float64]
 
 
 @final
@@ -18,9 +15,9 @@ Array = NDArray[np.float64]
 class NullRuns:
     """How many crosscoders are trained on data of which it is known what is shared.
 
-    `unrelated` ones: the rows of B are in a random order, so that no latent of one model can have a part in the other.
-    `identical` ones: a model beside itself, in turns A and B, so that no latent can be exclusive.
-    `level` is the share of the latents of unrelated runs that are called exclusive."""
+    `unrelated` ones: the rows of B are in a random order, so that no latent of one model has a part in the other. They
+    set the limits, so that `level` of their one-sided latents are called exclusive.
+    `identical` ones: a model beside itself, in turns A and B, so that no latent is exclusive. They are only counted."""
 
     unrelated: int = 2
     identical: int = 2
@@ -30,26 +27,17 @@ class NullRuns:
 @final
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """`absent` is the presence up to which a latent is exclusive: what `level` of the latents of unrelated runs stay below.
-    `present` is the presence above which it is shared: the most that any latent of an unrelated run reaches.
+    """The latents of the null runs, and what follows from them."""
 
-    `presence_unrelated` and `presence_identical` are those of all live latents of each run."""
+    unrelated: tuple[Latents, ...]
+    identical: tuple[Latents, ...]
+    level: float
 
-    absent: float
-    present: float
-    presence_unrelated: tuple[Array, ...]
-    presence_identical: tuple[Array, ...]
-
-    @classmethod
-    def of(cls, unrelated: tuple[Latents, ...], identical: tuple[Latents, ...], level: float) -> Self:
-        """An identical run in which a latent lies lower than in the unrelated ones lowers `absent` to it."""
-        apart = tuple(latents.presence[latents.measured] for latents in unrelated)
-        alike = tuple(latents.presence[latents.measured] for latents in identical)
-        everywhere = np.concatenate(apart)
-        absent = float(np.quantile(everywhere, level)) if len(everywhere) else 0.0
-        return cls(absent, float(everywhere.max(initial=absent)), apart, alike)
+    @cached_property
+    def limits(self) -> Limits:
+        return Limits.of_unrelated(self.unrelated, self.level)
 
     @property
     def exclusive_in_identical(self) -> tuple[int, ...]:
-        """How many latents of each identical run would be called exclusive."""
-        return tuple(int((presence <= self.absent).sum()) for presence in self.presence_identical)
+        """How many latents of each run of a model beside itself are called exclusive."""
+        return tuple(self.limits.exclusive(latents) for latents in self.identical)

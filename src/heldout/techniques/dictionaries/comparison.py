@@ -18,7 +18,7 @@ from heldout.techniques.dictionaries.findings import CrosscoderFindings
 from heldout.techniques.dictionaries.latents import LEAST_ACTIVE, Latents
 from heldout.techniques.dictionaries.side import rows_of
 from heldout.techniques.dictionaries.sparsity import BatchTopK, Sparsity
-from heldout.techniques.dictionaries.training import Training, train
+from heldout.techniques.dictionaries.training import Training, train, train_together
 
 Pair = tuple[Float[Tensor, "row feature"], Float[Tensor, "row feature"]]
 LEAST_ROWS = 10 * LEAST_ACTIVE
@@ -54,24 +54,27 @@ class CrosscoderComparison:
         )
 
     def _calibration(self, pair: Pair, chosen: Tensor) -> Calibration:
-        unrelated = tuple(self._unrelated(pair, chosen, number) for number in range(self.nulls.unrelated))
-        identical = tuple(self._identical(pair[number % 2], chosen, number) for number in range(self.nulls.identical))
-        return Calibration.of(unrelated, identical, self.nulls.level)
+        shuffled = [(pair[0], pair[1][self._order(chosen, number)]) for number in range(self.nulls.unrelated)]
+        alike: list[Latents] = []
+        for number, values in enumerate(pair):
+            beside_itself = [(values, values)] * ((self.nulls.identical + 1 - number) // 2)
+            alike += self._null_runs(beside_itself, chosen, f"identical {'AB'[number]}")
+        return Calibration(self._null_runs(shuffled, chosen, "unrelated"), tuple(alike), self.nulls.level)
 
-    def _unrelated(self, pair: Pair, chosen: Tensor, number: int) -> Latents:
-        """Rows of B in a random order, those held out among themselves."""
+    def _order(self, chosen: Tensor, number: int) -> Tensor:
+        """A random order of the rows, those held out among themselves."""
         order = torch.arange(len(chosen))
         for rows in (chosen.nonzero().flatten(), (~chosen).nonzero().flatten()):
             generator = torch_generator(self.seed, "unrelated rows", number, len(rows))
             order[rows] = rows[torch.randperm(len(rows), generator=generator)]
-        return self._null_run((pair[0], pair[1][order]), chosen, "unrelated", number)
+        return order
 
-    def _identical(self, values: Tensor, chosen: Tensor, number: int) -> Latents:
-        return self._null_run((values, values), chosen, "identical", number)
-
-    def _null_run(self, pair: Pair, chosen: Tensor, name: str, number: int) -> Latents:
-        seed = derived_seed(self.seed, name, number)
-        return Latents.of(train(part(pair, ~chosen), self.sparsity, self.training, seed), part(pair, chosen))
+    def _null_runs(self, pairs: list[Pair], chosen: Tensor, name: str) -> tuple[Latents, ...]:
+        if not pairs:
+            return ()
+        seeds = [derived_seed(self.seed, name, number) for number in range(len(pairs))]
+        trained = train_together([part(pair, ~chosen) for pair in pairs], self.sparsity, self.training, seeds)
+        return tuple(Latents.of(each, part(pair, chosen)) for each, pair in zip(trained, pairs, strict=True))
 
 
 def part(pair: Pair, rows: Tensor) -> Pair:

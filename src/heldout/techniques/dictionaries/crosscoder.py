@@ -38,7 +38,8 @@ class Crosscoder:
 
     def codes(self, activations: Sequence[Any]) -> Float[Tensor, "row latent"]:
         """Of activations [row, feature] of each model, row i of all of them for the same token."""
-        codes = read(self.standardised(activations), [side.encoder for side in self.sides], self.bias)
+        sides = zip(self.standardised(activations), self.sides, strict=True)
+        codes = torch.relu(sum((x @ side.encoder.T for x, side in sides), self.bias))
         return codes * (codes * self.norms.sum(dim=0) > self.gate)
 
     def reconstructions(self, codes: Float[Tensor, "row latent"]) -> tuple[Float[Tensor, "row feature"], ...]:
@@ -50,12 +51,3 @@ class Crosscoder:
         guesses = self.reconstructions(self.codes(activations))
         pairs = zip(self.standardised(activations), guesses, strict=True)
         return tuple(float(1 - (x - guess).square().sum() / (x - x.mean(0)).square().sum()) for x, guess in pairs)
-
-
-def read(
-    sides: Sequence[Float[Tensor, "row feature"]],
-    encoders: Sequence[Float[Tensor, "latent feature"]],
-    bias: Float[Tensor, " latent"],
-) -> Float[Tensor, "row latent"]:
-    """Codes before any is chosen."""
-    return torch.relu(sum((x @ encoder.T for x, encoder in zip(sides, encoders, strict=True)), bias))

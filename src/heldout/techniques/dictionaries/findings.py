@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal, final
+from functools import cached_property
+from typing import final
 
 from heldout.techniques.dictionaries.calibration import Calibration
+from heldout.techniques.dictionaries.classes import CLASSES, LatentClass, Limits
 from heldout.techniques.dictionaries.crosscoder import Crosscoder
 from heldout.techniques.dictionaries.latents import Latents
-
-LatentClass = Literal["shared", "only A", "only B", "undecided", "dead"]
-CLASSES: tuple[LatentClass, ...] = ("shared", "only A", "only B", "undecided", "dead")
 
 
 @final
@@ -26,11 +25,13 @@ class CrosscoderFindings:
     seed: int
 
     @property
+    def limits(self) -> Limits:
+        return self.calibration.limits
+
+    @cached_property
     def classes(self) -> tuple[LatentClass, ...]:
-        """Of each latent. `shared` has a part in the other model, however small, that unrelated models never show; `only A`
-        and `only B` have no more there than latents of unrelated models do; `undecided` lie between, or are rarely
-        active; `dead` never are."""
-        return tuple(self._class(latent) for latent in range(len(self.latents)))
+        """Of each latent: see `Limits.classes`."""
+        return self.limits.classes(self.latents)
 
     @property
     def counts(self) -> dict[LatentClass, int]:
@@ -41,13 +42,3 @@ class CrosscoderFindings:
         """The numbers of these latents, the most active first."""
         chosen = [latent for latent, found in enumerate(self.classes) if found == name]
         return tuple(sorted(chosen, key=lambda latent: -int(self.latents.active[latent])))
-
-    def _class(self, latent: int) -> LatentClass:
-        if self.latents.dead[latent]:
-            return "dead"
-        presence = self.latents.presence[latent]
-        if not self.latents.measured[latent] or self.calibration.absent < presence <= self.calibration.present:
-            return "undecided"
-        if presence > self.calibration.present:
-            return "shared"
-        return "only B" if self.latents.larger_in_b[latent] else "only A"

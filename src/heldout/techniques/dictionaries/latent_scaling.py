@@ -15,8 +15,9 @@ from heldout.techniques.dictionaries.crosscoder import Crosscoder
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-MAYBE_EXCLUSIVE = 0.1
-"""A latent whose norm in one model is below this share of that in the other may be exclusive, and may hide others' parts."""
+ONE_SIDED = 0.2
+"""A latent is one-sided whose norm in one model is below this share of that in the other: a relative norm below 0.1 or above
+0.9 in the paper's terms. It may be exclusive, or the half of one whose other half is another latent."""
 RIDGE = 1e-6
 
 
@@ -29,10 +30,12 @@ class LatentScaling:
     `norm` is of the decoder's norms. `error` is ν^ε of Minder et al. 2025: the multiple of the latent's direction that best
     explains what the other latents leave over. It shows complete shrinkage, a part that was not reconstructed.
     `reconstruction` is ν^r: the same of the reconstruction. It shows decoupling, a part that other latents reconstruct. Both
-    are along the direction in the larger model, and nan where the models' widths differ. `counterpart` needs no common
-    direction: the activations of each model are regressed on the codes of all latents, but for those that this model
-    alone seems to have, which may stand in for the one in question. The size of the coefficients is the inner product of
-    those of two halves of the rows, so that noise adds nothing to it on average; its root keeps the sign.
+    are along the direction in the larger model, and nan where the models' widths differ.
+
+    `counterpart` needs no common direction: the model in which a latent is smaller is regressed on the codes of all latents,
+    but for the one-sided ones of that model, which may stand in for the one in question; the other model likewise, but for
+    the one-sided ones of the former. The size of a latent's coefficients is the inner product of those of two halves of the
+    rows, so that noise adds nothing on average; its root keeps the sign.
 
     All regressions have an intercept."""
 
@@ -49,9 +52,21 @@ class LatentScaling:
         return cls(rows.norm_ratios, error, reconstruction, rows.counterparts())
 
     @property
+    def one_sided(self) -> Mask:
+        """Whether the norms alone would call a latent exclusive."""
+        return self.norm < ONE_SIDED
+
+    @property
+    def ratios(self) -> Array:
+        """Those by least squares [ratio, latent]; the counterpart alone where widths differ. A latent's part in a model is
+        a positive one: negative ratios come of overlapping directions and of noise."""
+        along = () if np.isnan(self.error).all() else (self.error, self.reconstruction)
+        return np.array([*along, self.counterpart])
+
+    @property
     def presence(self) -> Array:
-        """The largest of the four: 0 only where nothing of the latent is found in the other model, in any way."""
-        return np.nanmax(np.abs([self.norm, self.error, self.reconstruction, self.counterpart]), axis=0, initial=0.0)
+        """The largest ratio by least squares: near 0 only where nothing of the latent is found in the other model."""
+        return self.ratios.max(axis=0)
 
 
 @final
@@ -106,11 +121,11 @@ class _Rows:
     def counterparts(self) -> Array:
         """Of the coefficients without a fixed direction, as signed roots of squared sizes."""
         sizes = np.empty((2, len(self.alive)))
-        only_there = self.norm_ratios < MAYBE_EXCLUSIVE
+        one_sided = self.norm_ratios < ONE_SIDED
         for model, larger_here in enumerate((~self.larger_in_b, self.larger_in_b)):
-            with_all = self._squared_sizes(model, self.alive)
-            without = self._squared_sizes(model, self.alive & ~(only_there & larger_here))
-            sizes[model] = np.where(larger_here, with_all, without)
+            as_larger = self._squared_sizes(model, self.alive & ~(one_sided & ~larger_here))
+            as_smaller = self._squared_sizes(model, self.alive & ~(one_sided & larger_here))
+            sizes[model] = np.where(larger_here, as_larger, as_smaller)
         squares = self._of_smaller(sizes)
         return np.sign(squares) * np.sqrt(np.abs(squares))
 

@@ -159,8 +159,8 @@ def identical_null(count: int, in_null_runs: Sequence[int]) -> tuple[Null, ...]:
 def settings_of(findings: CrosscoderFindings) -> dict[str, Json]:
     return {
         "classes": dict[str, Json](findings.counts),
-        "absent": findings.calibration.absent,
-        "present": findings.calibration.present,
+        "absent": findings.limits.absent.tolist(),
+        "present": findings.limits.present.tolist(),
         "codes_a_row": findings.latents.codes_a_row,
         "sparsity": findings.sparsity,
         "seed": findings.seed,

@@ -1,4 +1,8 @@
-"""From paired activations to a crosscoder: Adam on batches of rows, with help for latents that have died."""
+"""From paired activations to crosscoders: Adam on batches of rows, with help for latents that have died.
+
+Several crosscoders are trained side by side as one batched model; each draws from its own generator, so that it comes out
+as it would alone, up to rounding.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from torch import Tensor
 
 from heldout.seeds import torch_generator
 from heldout.shapes import Float
-from heldout.techniques.dictionaries.crosscoder import Crosscoder, read
+from heldout.techniques.dictionaries.crosscoder import Crosscoder
 from heldout.techniques.dictionaries.side import Side, Standard
 from heldout.techniques.dictionaries.sparsity import Sparsity
 
@@ -34,29 +38,44 @@ class Training:
 
 def train(activations: Sequence[Any], sparsity: Sparsity, training: Training, seed: int = 0) -> Crosscoder:
     """A crosscoder of one or several models, whose activations [row, feature] are of the same tokens row by row."""
-    standards = [Standard.of(values) for values in activations]
-    data = [standard(values) for standard, values in zip(standards, activations, strict=True)]
-    return _Trainee(data, sparsity, training, seed).trained(standards)
+    (crosscoder,) = train_together([activations], sparsity, training, [seed])
+    return crosscoder
 
 
-class _Trainee:
-    """The parameters and their training; the decoders of the models start from different random directions."""
+def train_together(
+    data: Sequence[Sequence[Any]], sparsity: Sparsity, training: Training, seeds: Sequence[int]
+) -> tuple[Crosscoder, ...]:
+    """One crosscoder for each of the data, which have the same models' widths, with its own seed."""
+    standards = [[Standard.of(values) for values in activations] for activations in data]
+    scaled = [
+        [standard(values) for standard, values in zip(row, activations, strict=True)]
+        for row, activations in zip(standards, data, strict=True)
+    ]
+    trainees = _Trainees(scaled, sparsity, training, seeds)
+    trainees.train()
+    return tuple(trainees.crosscoder(run, standards[run]) for run in range(len(data)))
 
-    def __init__(self, data: list[Tensor], sparsity: Sparsity, training: Training, seed: int) -> None:
+
+class _Trainees:
+    """The parameters of all runs [run, ...] and their training. Decoders of the models start from different directions."""
+
+    def __init__(self, data: list[list[Tensor]], sparsity: Sparsity, training: Training, seeds: Sequence[int]) -> None:
         self.data, self.sparsity, self.training = data, sparsity, training
-        self.generator = torch_generator(seed, "crosscoder", sparsity.name)
-        self.decoders = [self._directions(values.shape[1]) for values in data]
+        self.generators = [torch_generator(seed, "crosscoder", sparsity.name) for seed in seeds]
+        runs, latents = len(data), training.latents
+        widths = [values.shape[1] for values in data[0]]
+        self.decoders = [self._directions(width) for width in widths]
         self.encoders = [(decoder.detach() / FIRST_NORM).requires_grad_() for decoder in self.decoders]
-        self.biases = [torch.zeros(values.shape[1], requires_grad=True) for values in data]
-        self.bias = torch.zeros(training.latents, requires_grad=True)
-        self.idle = torch.zeros(training.latents)
-        self.gates: list[float] = []
+        self.biases = [torch.zeros(runs, 1, width, requires_grad=True) for width in widths]
+        self.bias = torch.zeros(runs, 1, latents, requires_grad=True)
+        self.idle = torch.zeros(runs, latents)
+        self.gates: list[Tensor] = []
 
     def _directions(self, width: int) -> Tensor:
-        drawn = torch.randn(self.training.latents, width, generator=self.generator)
-        return (FIRST_NORM * drawn / drawn.norm(dim=1, keepdim=True)).requires_grad_()
+        drawn = torch.stack([torch.randn(self.training.latents, width, generator=each) for each in self.generators])
+        return (FIRST_NORM * drawn / drawn.norm(dim=2, keepdim=True)).requires_grad_()
 
-    def trained(self, standards: list[Standard]) -> Crosscoder:
+    def train(self) -> None:
         parameters = [*self.encoders, *self.decoders, *self.biases, self.bias]
         optimiser = torch.optim.Adam(parameters, lr=self.training.learning_rate, betas=(0.9, 0.99), fused=True)
         for step in range(self.training.steps):
@@ -65,54 +84,55 @@ class _Trainee:
             optimiser.zero_grad()
             self.loss(self.batch(), progress).backward()
             optimiser.step()
-        return self.crosscoder(standards)
 
     def batch(self) -> list[Tensor]:
-        rows = torch.randint(len(self.data[0]), (self.training.rows,), generator=self.generator)
-        return [values[rows] for values in self.data]
+        """Activations [run, row, feature] of each model."""
+        count = self.training.rows
+        rows = [
+            torch.randint(len(run[0]), (count,), generator=each)
+            for run, each in zip(self.data, self.generators, strict=True)
+        ]
+        return [
+            torch.stack([run[side][chosen] for run, chosen in zip(self.data, rows, strict=True)])
+            for side in range(len(self.decoders))
+        ]
 
     def loss(self, batch: list[Tensor], progress: float) -> Tensor:
-        codes = read(batch, self.encoders, self.bias)
-        sizes = codes * sum(decoder.norm(dim=1) for decoder in self.decoders)
-        gate = self.sparsity.gate(sizes)
-        active = codes * (sizes > gate)
-        self.note(active.detach(), gate)
-        errors = [
-            x - active @ decoder - bias for x, decoder, bias in zip(batch, self.decoders, self.biases, strict=True)
-        ]
+        """Summed over the runs, whose parameters are apart."""
+        read = sum((x @ encoder.mT for x, encoder in zip(batch, self.encoders, strict=True)), self.bias)
+        codes = torch.relu(read)
+        sizes = codes * sum(decoder.norm(dim=2) for decoder in self.decoders)[:, None]
+        gates = self.sparsity.gates(sizes.detach())
+        active = codes * (sizes > gates[:, None, None])
+        self.note(active.detach(), gates)
+        parts = zip(batch, self.decoders, self.biases, strict=True)
+        errors = [x - active @ decoder - bias for x, decoder, bias in parts]
         return sum(map(mean_square, errors), self.sparsity.charge(sizes, progress) + self.revival(codes, errors))
 
-    def note(self, active: Tensor, gate: float) -> None:
-        self.gates.append(gate)
-        self.idle = torch.where((active > 0).any(dim=0), 0.0, self.idle + 1)
+    def note(self, active: Tensor, gates: Tensor) -> None:
+        self.gates.append(gates)
+        self.idle = torch.where((active > 0).any(dim=1), 0.0, self.idle + 1)
 
     def revival(self, codes: Tensor, errors: list[Tensor]) -> Tensor:
         """Dead latents are to reconstruct what the living leave over."""
         dead = self.idle > self.training.patience
         if not dead.any():
             return torch.zeros(())
-        left = [
-            mean_square(error.detach() - codes[:, dead] @ decoder[dead])
-            for error, decoder in zip(errors, self.decoders, strict=True)
-        ]
-        return SHARE_OF_DEAD * sum(left, torch.zeros(()))
+        dormant = codes * dead[:, None]
+        left = [error.detach() - dormant @ decoder for error, decoder in zip(errors, self.decoders, strict=True)]
+        return SHARE_OF_DEAD * sum(map(mean_square, left), torch.zeros(()))
 
     @torch.no_grad()
-    def crosscoder(self, standards: list[Standard]) -> Crosscoder:
-        sides = [
-            Side(*parts)
-            for parts in zip(
-                standards,
-                map(Tensor.detach, self.encoders),
-                map(Tensor.detach, self.decoders),
-                map(Tensor.detach, self.biases),
-                strict=True,
-            )
-        ]
-        last = self.gates[-max(1, len(self.gates) // 10) :]
-        return Crosscoder(tuple(sides), self.bias.detach(), sum(last) / len(last))
+    def crosscoder(self, run: int, standards: list[Standard]) -> Crosscoder:
+        parts = zip(standards, self.encoders, self.decoders, self.biases, strict=True)
+        sides = tuple(
+            Side(standard, encoder[run].clone(), decoder[run].clone(), bias[run, 0].clone())
+            for standard, encoder, decoder, bias in parts
+        )
+        last = torch.stack(self.gates[-max(1, len(self.gates) // 10) :])[:, run]
+        return Crosscoder(sides, self.bias[run, 0].clone(), float(last.mean()))
 
 
-def mean_square(errors: Float[Tensor, "row feature"]) -> Tensor:
-    """Of standard activations: the share of variance that is missed."""
-    return errors.square().sum(dim=1).mean()
+def mean_square(errors: Float[Tensor, "run row feature"]) -> Tensor:
+    """Of standard activations the share of variance that is missed, summed over the runs."""
+    return errors.square().sum(dim=2).mean(dim=1).sum()
