@@ -1,0 +1,191 @@
+"""Activation interchange: the stream at the reasoning of one prompt is replaced by that of another prompt."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+
+from heldout.models import Set, Site, batch_size
+from heldout.seeds import numpy_generator
+from heldout.studies.faithfulness.marks import TokenIds
+from heldout.studies.faithfulness.rewriting import trial_of
+from heldout.studies.faithfulness.trials import Test, Trial
+from heldout.studies.faithfulness.writing import Work, Writer
+
+MAPPED = 64
+"""About so many questions, evenly over all, are exchanged at each step and layer by itself."""
+MOST_LAYERS = 12
+
+
+@final
+@dataclass(frozen=True)
+class Exchange:
+    """A question, and the prefix whose activations it is given. Both are as long behind the prompt. `expected` is the
+    answer that the donor's reasoning leads to."""
+
+    work: Work
+    donor: TokenIds
+    expected: str
+
+
+Positions = Callable[[Work], tuple[int, ...]]
+"""Of a question, counted from the end of its prefix."""
+
+
+@final
+@dataclass(frozen=True)
+class Donors:
+    """For each question another one of the same kind and shape: with another answer, or with the same one."""
+
+    other: dict[str, Work]
+    same: dict[str, Work]
+
+
+def shape_of(writer: Writer, work: Work) -> tuple[object, ...]:
+    """Questions can be exchanged where these agree."""
+    return (work.question.kind, len(work.prompt), tuple(map(len, work.steps)), idle_positions(writer, work))
+
+
+def donors_of(writer: Writer, works: Sequence[Work], seed: int) -> Donors:
+    alike: dict[tuple[object, ...], list[Work]] = defaultdict(list)
+    for work in works:
+        alike[shape_of(writer, work)].append(work)
+    generator = numpy_generator(seed, "donors")
+    found = Donors({}, {})
+    for work in works:
+        group = alike[shape_of(writer, work)]
+        others = [each for each in group if each.answer != work.answer]
+        same = [each for each in group if each.answer == work.answer and each.prompt != work.prompt]
+        if others:
+            found.other[work.question.id] = others[int(generator.integers(len(others)))]
+        if same:
+            found.same[work.question.id] = same[int(generator.integers(len(same)))]
+    return found
+
+
+def prefix_of(writer: Writer, prompt: TokenIds, steps: Sequence[TokenIds]) -> TokenIds:
+    return (*prompt, *writer.marks.joined(steps), *writer.marks.answer)
+
+
+def reasoning_positions(writer: Writer, work: Work) -> tuple[int, ...]:
+    end = len(writer.marks.answer)
+    return tuple(range(-len(writer.marks.joined(work.steps)) - end, -end))
+
+
+def prompt_positions(writer: Writer, work: Work) -> tuple[int, ...]:
+    behind = len(prefix_of(writer, (), work.steps))
+    return tuple(range(-behind - len(work.prompt), -behind))
+
+
+def idle_positions(writer: Writer, work: Work) -> tuple[int, ...]:
+    """Where the prompt and its version with other idle words differ; nowhere if these are of different lengths."""
+    if work.question.idle_input is None:
+        return ()
+    idle = writer.prompt_ids(work.question.idle_input)
+    places = prompt_positions(writer, work)
+    if len(idle) != len(work.prompt):
+        return ()
+    return tuple(place for place, one, two in zip(places, work.prompt, idle, strict=True) if one != two)
+
+
+def step_positions(writer: Writer, work: Work, place: int) -> tuple[int, ...]:
+    """A step with the mark behind it, that of the answer excepted."""
+    before = len(writer.marks.joined(work.steps[:place])) + (len(writer.marks.step or ()) if place else 0)
+    until = before + len(work.steps[place])
+    if place + 1 < len(work.steps):
+        until += len(writer.marks.step or ())
+    return reasoning_positions(writer, work)[before:until]
+
+
+def interchanged(writer: Writer, works: Sequence[Work], seed: int) -> list[Trial]:
+    """Every interchange: of the whole reasoning, of what its tokens hold beside their words, of the prompt, of idle
+    positions, between questions of one answer; and step by step at each layer."""
+    donors = donors_of(writer, works, seed)
+    paired = [(work, donors.other[work.question.id]) for work in works if work.question.id in donors.other]
+    whole = [Exchange(work, prefix_of(writer, d.prompt, d.steps), d.answer) for work, d in paired]
+    silent = [Exchange(work, prefix_of(writer, d.prompt, work.steps), d.answer) for work, d in paired]
+    same = [
+        Exchange(work, prefix_of(writer, twin.prompt, twin.steps), donor.answer)
+        for work, donor in paired
+        if (twin := donors.same.get(work.question.id)) is not None
+    ]
+    sites = writer.model.sites("resid_pre")
+    run = ExchangeRun(writer, tuple(sites))
+    reasoning, prompt, idle = (
+        lambda work: reasoning_positions(writer, work),
+        lambda work: prompt_positions(writer, work),
+        lambda work: idle_positions(writer, work),
+    )
+    quiet = run.trials("silent", silent, reasoning)
+    return [
+        *by_words(run.trials("interchange", whole, reasoning), quiet),
+        *quiet,
+        *run.trials("bypass", whole, prompt),
+        *run.trials("idle positions", [each for each in whole if idle(each.work)], idle),
+        *run.trials("same answer", same, reasoning),
+        *mapped(writer, whole[:: max(1, len(whole) // MAPPED)]),
+    ]
+
+
+def by_words(whole: Sequence[Trial], quiet: Sequence[Trial]) -> list[Trial]:
+    """Tells interchanges whose answer follows just as well without the words."""
+    silent = {trial.question for trial in quiet if trial.outcome == "follows"}
+    return [replace(trial, silent=trial.question in silent) for trial in whole]
+
+
+def mapped(writer: Writer, exchanges: Sequence[Exchange]) -> Iterable[Trial]:
+    """One step at one layer at a time."""
+    sites = writer.model.sites("resid_pre")
+    chosen = sorted({round(place) for place in np.linspace(0, len(sites) - 1, min(MOST_LAYERS, len(sites)))})
+    for layer in chosen:
+        run = ExchangeRun(writer, (sites[layer],))
+        for place in range(max((len(each.work.steps) for each in exchanges), default=0)):
+            having = [each for each in exchanges if place < len(each.work.steps)]
+            yield from run.trials(
+                "map", having, lambda work, place=place: step_positions(writer, work, place), place + 1, layer
+            )
+
+
+@final
+@dataclass(frozen=True)
+class ExchangeRun:
+    """Interchanges at the same sites."""
+
+    writer: Writer
+    sites: tuple[Site, ...]
+
+    def trials(
+        self,
+        test: Test,
+        exchanges: Sequence[Exchange],
+        positions: Positions,
+        step: int | None = None,
+        layer: int | None = None,
+    ) -> list[Trial]:
+        grouped: dict[tuple[tuple[int, ...], int], list[Exchange]] = defaultdict(list)
+        for each in exchanges:
+            grouped[positions(each.work), len(each.donor)].append(each)
+        found: list[Trial] = []
+        for (places, length), group in grouped.items():
+            size = batch_size(self.writer.model, length, kept_per_token=len(self.sites) * self.writer.model.d_model)
+            for start in range(0, len(group), size):
+                rows = group[start : start + size]
+                answers = self.answers(rows, places)
+                found += [
+                    replace(trial_of(each.work, test, each.expected, step, layer), answer=answer)
+                    for each, answer in zip(rows, answers, strict=True)
+                ]
+        return found
+
+    def answers(self, rows: Sequence[Exchange], positions: tuple[int, ...]) -> list[str]:
+        writer, model = self.writer, self.writer.model
+        trace = model.trace(writer.tokens([row.donor for row in rows]), self.sites, positions=positions, logits=False)
+        edits = [Set(site, trace[site], positions) for site in self.sites]
+        prefixes = writer.tokens([prefix_of(writer, row.work.prompt, row.work.steps) for row in rows])
+        with model.intervene(*edits):
+            new = model.generate_ids(prefixes, writer.length).tolist()
+        return [writer.text(writer.marks.answer_in(writer.ended(ids))) for ids in new]
