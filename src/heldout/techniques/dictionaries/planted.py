@@ -28,8 +28,8 @@ class PlantedDictionary:
     weak: int = 6
     exclusive: int = 6
     widths: tuple[int, int] = (32, 32)
-    density: float = 0.06
-    noise: float = 0.03
+    density: float = 0.08
+    noise: float = 0.1
     correlated: float = 0.25
     correlation: float = 0.5
 

@@ -33,8 +33,8 @@ class CrosscoderDiff:
     own tokenizer; of pairs the model reads the first prompts and `other`, or else the model itself, the second ones. Every
     token is a row, or with `position` (from the end) one a prompt; a prompt's tokens are held out together.
 
-    Results, site by site: the number of latents that A alone has, and B alone, with the number in null runs of a model
-    beside itself; then the share of each model's variance that is explained. `findings` has all that is behind them.
+    Results: the number of latents that one of the models has alone, against that in null runs of a model beside itself; then
+    the share of each model's variance that is explained. `findings` has all that is behind them.
     `seed` takes the place of the comparison's. Source: Lindsey et al. 2024; Minder et al. 2025 (arXiv 2504.02922)."""
 
     sites: Sequence[Site]
@@ -59,7 +59,7 @@ class CrosscoderDiff:
         return tuple(sorted({site.name for site in (*self.sites, *self._second_sites)}))
 
     def run(self, model: Model, data: Data) -> tuple[Result, ...]:
-        """Four results a site: quantity by quantity, sites in their order."""
+        """Three results a site: quantity by quantity, sites in their order."""
         before = model.meter.samples
         found = self.findings(model, data)
         passes = (model.meter.samples - before) / max(1, len(data))
@@ -105,11 +105,7 @@ class CrosscoderDiff:
 def results_of(
     found: Mapping[Site, CrosscoderFindings], other_sites: Mapping[Site, Site], position: int | None
 ) -> list[Result]:
-    exclusive = [
-        exclusive_result(findings, number, site, other_sites[site], position)
-        for number in (0, 1)
-        for site, findings in found.items()
-    ]
+    exclusive = [exclusive_result(each, site, other_sites[site], position) for site, each in found.items()]
     explained = [
         Result(
             technique=NAME,
@@ -128,14 +124,12 @@ def results_of(
     return [*exclusive, *explained]
 
 
-def exclusive_result(
-    findings: CrosscoderFindings, number: int, site: Site, other_site: Site, position: int | None
-) -> Result:
-    """Of the latents that A (0) or B (1) has alone."""
-    count = findings.counts["only A" if number == 0 else "only B"]
+def exclusive_result(findings: CrosscoderFindings, site: Site, other_site: Site, position: int | None) -> Result:
+    """Of the latents that one of the models has alone; `settings` say which, in `classes`."""
+    count = findings.counts["only A"] + findings.counts["only B"]
     return Result(
         technique=NAME,
-        quantity=f"only in {'AB'[number]}",
+        quantity="exclusive",
         unit="latents",
         effect=float(count),
         n=findings.latents.rows,
@@ -148,7 +142,6 @@ def exclusive_result(
 
 
 def identical_null(count: int, in_null_runs: Sequence[int]) -> tuple[Null, ...]:
-    """`in_null_runs` are exclusive to either side, where `count` is of one: the harder of two comparisons."""
     if not in_null_runs:
         return ()
     draws = np.array(in_null_runs, dtype=np.float64)

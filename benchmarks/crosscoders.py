@@ -1,0 +1,156 @@
+"""Crosscoders where the truth is planted: which latents are said to be in one model alone, and which of them are.
+
+    python benchmarks/crosscoders.py truth [--seeds 5]    dictionaries of two models, by norms and after latent scaling
+    python benchmarks/crosscoders.py nulls [--runs 20]    models that share everything: nothing may be exclusive
+
+Seeds below 100 were used to choose settings; the seeds here start at 100. Of each latent the atom is the one with whose
+codes its own correlate most. A latent is falsely exclusive if its atom is in both models: shared, in another direction,
+or weak in one. Recall is the share of the exclusive atoms for which some latent is found. One thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from heldout.statistics import proportion_interval
+from heldout.techniques.dictionaries import L1, BatchTopK, CrosscoderComparison, CrosscoderFindings, NullRuns
+from heldout.techniques.dictionaries.planted import PlantedDictionary, PlantedPair
+
+ROWS, FIRST_SEED = 20000, 100
+CASES = {
+    "as designed": PlantedDictionary(),
+    "noise 0.2": PlantedDictionary(noise=0.2),
+    "widths 32 and 24": PlantedDictionary(widths=(32, 24)),
+}
+SPARSITIES = (BatchTopK(), BatchTopK(7.0), L1(), L1(0.2))
+
+
+@dataclass
+class Tally:
+    """Latents said to be exclusive, how many of them falsely, and exclusive atoms found, over seeds."""
+
+    said: int = 0
+    false: int = 0
+    found: int = 0
+    planted: int = 0
+    of_kinds: Counter[str] | None = None
+
+    def add(self, latents: Iterable[int], atoms: np.ndarray, pair: PlantedPair) -> None:
+        chosen = [int(atoms[latent]) for latent in latents]
+        right = [atom for atom in chosen if pair.kinds[atom].startswith("only")]
+        wrong = [pair.kinds[atom] for atom in chosen if not pair.kinds[atom].startswith("only")]
+        self.said += len(chosen)
+        self.false += len(wrong)
+        self.found += len(set(right))
+        self.planted += sum(kind.startswith("only") for kind in pair.kinds)
+        self.of_kinds = (self.of_kinds or Counter()) + Counter(kind.partition(" ")[0] for kind in wrong)
+
+    def cells(self) -> list[str]:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted((self.of_kinds or Counter()).items()))
+        return [share(self.false, self.said), kinds or "–", share(self.found, self.planted)]
+
+
+def truth(seeds: int) -> None:
+    columns = (
+        "dictionary",
+        "crosscoder",
+        "explained",
+        "codes",
+        "class by",
+        "falsely exclusive",
+        "which are",
+        "recall",
+        "CPU s",
+    )
+    print_row(columns)
+    print_row(["---"] * len(columns))
+    for case, dictionary in CASES.items():
+        for sparsity in SPARSITIES:
+            started = time.process_time()
+            by_norms, by_scaling, last = tallies(dictionary, sparsity, seeds)
+            seconds = (time.process_time() - started) / seeds
+            latents = last.latents
+            setting = f"{sparsity.name} {getattr(sparsity, 'active', getattr(sparsity, 'penalty', None)):g}"
+            head = [case, setting, f"{min(latents.explained):.2f}", f"{latents.codes_a_row:.1f}"]
+            print_row([*head, "norms", *by_norms.cells(), ""])
+            print_row([*head, "and scaling", *by_scaling.cells(), f"{seconds:.0f}"])
+
+
+def tallies(
+    dictionary: PlantedDictionary, sparsity: BatchTopK | L1, seeds: int
+) -> tuple[Tally, Tally, CrosscoderFindings]:
+    by_norms, by_scaling = Tally(), Tally()
+    for seed in range(FIRST_SEED, FIRST_SEED + seeds):
+        pair = dictionary.draw(ROWS, seed)
+        findings = CrosscoderComparison(sparsity, nulls=NullRuns(2, 0), seed=seed).compare(pair.a, pair.b)
+        atoms, _ = pair.matches(findings.crosscoder.codes((pair.a, pair.b)))
+        latents = findings.latents
+        by_norms.add(np.flatnonzero(latents.scaling.one_sided & latents.measured), atoms, pair)
+        by_scaling.add((*findings.of_class("only A"), *findings.of_class("only B")), atoms, pair)
+    return by_norms, by_scaling, findings
+
+
+def nulls(runs: int) -> None:
+    """The same activations twice; the same dictionary and codes under other noise."""
+    columns = (
+        "models",
+        "crosscoder",
+        "runs",
+        "one-sided by norms",
+        "said to be exclusive",
+        "runs with any",
+        "95 % interval",
+    )
+    print_row(columns)
+    print_row(["---"] * len(columns))
+    for name, same_noise in (("identical activations", True), ("identical but for noise", False)):
+        for sparsity in (BatchTopK(), L1()):
+            counts = [one_null(sparsity, FIRST_SEED + run, same_noise=same_noise) for run in range(runs)]
+            any_said = sum(said > 0 for _, said in counts)
+            low, high = proportion_interval(any_said, runs)
+            print_row(
+                [name, sparsity.name, str(runs), str(sum(one for one, _ in counts)), str(sum(said for _, said in counts)),
+                 str(any_said), f"{low:.2f} … {high:.2f}"]
+            )  # fmt: skip
+
+
+def one_null(sparsity: BatchTopK | L1, seed: int, *, same_noise: bool) -> tuple[int, int]:
+    """How many latents are one-sided by their norms, and how many are exclusive in the end."""
+    pair = PlantedDictionary(shared=52, rotated=0, weak=0, exclusive=0).draw(ROWS, seed)
+    again = np.random.default_rng(seed).standard_normal(pair.a.shape)
+    b = pair.a if same_noise else pair.codes @ pair.atoms_a + PlantedDictionary().noise * again
+    findings = CrosscoderComparison(sparsity, nulls=NullRuns(1, 0), seed=seed).compare(pair.a, b)
+    one_sided = findings.latents.scaling.one_sided & findings.latents.measured
+    return int(one_sided.sum()), findings.counts["only A"] + findings.counts["only B"]
+
+
+def share(count: int, total: int) -> str:
+    return f"{count} of {total}" + (f" ({count / total:.0%})" if total else "")
+
+
+def print_row(cells: Iterable[str]) -> None:
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("truth", "nulls"))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=20)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.what == "truth":
+        truth(arguments.seeds)
+    else:
+        nulls(arguments.runs)
+
+
+if __name__ == "__main__":
+    main()
