@@ -18,6 +18,7 @@ from heldout.organisms.compiled import induction, previous_token
 from heldout.organisms.folders import make_suite
 from heldout.organisms.prompts import PromptFormat
 from heldout.techniques.circuits import CircuitEvaluation, Node, Resample
+from heldout.techniques.dictionaries import CrosscoderComparison, NullRuns, Training
 from heldout.techniques.pairs import TokenPairs
 from heldout.techniques.patching import Paths, Prompts
 from heldout.techniques.representation_comparison import DebiasedCKA
@@ -52,6 +53,14 @@ def unrelated_prompts(cell: str) -> Subject:
     model, data = samples(cell)
     tokens = model.tokenize([sample.input for sample in data[:80]])
     return model, TokenPairs(tokens[:40], tokens[40:])
+
+
+def many_prompts(cell: str, *, related: bool) -> Subject:
+    """Pairs whose prompts have nothing to do with each other, so that nothing is shared; or each prompt with itself."""
+    model, data = samples(cell)
+    tokens = model.tokenize([sample.input for sample in data])
+    half = len(data) // 2
+    return model, TokenPairs(tokens[:half], tokens[:half] if related else tokens[half : 2 * half])
 
 
 def induction_weights() -> Subject:
@@ -115,6 +124,9 @@ def on_samples(settings: dict[str, Any], quantity: str | None = None) -> Case:
 
 
 FEW = CircuitEvaluation(shares=(0.05, 0.1, 0.3), ablations=(Resample(),), random_circuits=19)
+SMALL_CROSSCODER = CrosscoderComparison(
+    training=Training(latents=24, steps=300, rows=96), nulls=NullRuns(unrelated=1, identical=19)
+)
 DIRECT = tuple(Paths((Node.parse(f"mlp.{layer}"),), (Node.parse("logits"),)) for layer in range(3))
 
 CASES = {
@@ -128,6 +140,12 @@ CASES = {
     "attribution_patching": on_pairs({"sites": STREAM, "shuffles": 59}),
     "composition_scores": Case({"draws": 800}, induction_weights, random_weights, "k_composition"),
     "copying_scores": Case({"draws": 199}, induction_weights, random_weights),
+    "crosscoder": Case(
+        {"sites": STREAM[1:2], "comparison": SMALL_CROSSCODER},
+        lambda: many_prompts("quirky_arithmetic-s0-c1", related=False),
+        lambda: many_prompts("quirky_arithmetic-s0-c1", related=True),
+        "exclusive",
+    ),
     "direct_logit_attribution": on_pairs({"shuffles": 399}, "direct_logit"),
     "distributed_alignment_search": on_pairs(
         {"sites": STREAM[:1], "positions": -1, "steps": 60, "shuffles": 19}, count=100

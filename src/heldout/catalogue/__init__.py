@@ -13,6 +13,7 @@ from typing import Any
 from heldout.catalogue.entry import Entry
 from heldout.catalogue.rows.attribution import ATTRIBUTION
 from heldout.catalogue.rows.circuits import CIRCUITS
+from heldout.catalogue.rows.dictionaries import DICTIONARIES
 from heldout.catalogue.rows.learning_coefficient import LEARNING_COEFFICIENT
 from heldout.catalogue.rows.patching import PATCHING
 from heldout.catalogue.rows.path_decomposition import PATH_DECOMPOSITION
@@ -28,6 +29,7 @@ IN_TREE = tuple(
         (
             *ATTRIBUTION,
             *CIRCUITS,
+            *DICTIONARIES,
             *LEARNING_COEFFICIENT,
             *PATCHING,
             *PATH_DECOMPOSITION,
