@@ -164,7 +164,7 @@ def _null(name: str, draws: NDArray[np.float64], observed: float) -> Null:
     return Null(name, float(draws.mean()), float(draws.max()), len(draws), permutation_p_value(observed, draws))
 
 
-def top_push(pushes: Float[Tensor, "... vocabulary"]) -> Float[Tensor, "..."]:
+def top_push(pushes: Float[Tensor, "... vocabulary"]) -> Float[Tensor, ...]:
     return pushes.topk(min(PUSHED, pushes.shape[-1]), dim=-1).values.mean(dim=-1)
 
 

@@ -11,6 +11,7 @@ from heldout.statistics import mean_interval
 from heldout.studies.diff.findings import Measured
 from heldout.studies.diff.interchange import Change, Share
 from heldout.studies.diff.judging import NO_REFERENCE, WITHIN, Question, judge
+from heldout.studies.diff.latents import LatentReading
 from heldout.studies.diff.prompts import Prompts
 
 NAMED = 6
@@ -27,6 +28,10 @@ def claims_of(
     questions += [divergence_question(tuned, references, place) for place in range(len(tuned.divergences))]
     if tuned.change is not None:
         questions.append(behaviour_question(tuned, tuned.change, references, sources[0], quantity))
+    if tuned.latents is not None:
+        questions.append(
+            latents_question(tuned.latents, [each.latents for each in references if each.latents is not None])
+        )
     return judge(questions)
 
 
@@ -80,6 +85,16 @@ def behaviour_question(
     return Question("behaviour", "A change of behaviour", said, result, sizes, signed=True)
 
 
+def latents_question(reading: LatentReading, references: Sequence[LatentReading]) -> Question:
+    named = "; ".join(", ".join(latent.tokens) for latent in reading.exclusive[:2] if latent.tokens)
+    said = f"{reading.in_tuned} latents of a crosscoder at {reading.site} are of the tuned model alone"
+    said += f" (active on {named})" if named else ""
+    result = Result("crosscoder", "latents of the tuned model alone", "latents", reading.in_tuned, reading.rows,
+                    nulls=reading.nulls, site=reading.site)  # fmt: skip
+    counts = tuple(float(reference.in_tuned) for reference in references)
+    return Question("latents", "More latents of its own", said, result, counts, signed=True, closest=1.0)
+
+
 def component_claims(shares: Sequence[Share], referenced: bool) -> tuple[Claim, ...]:
     """One a component: whether its weights bring more of the change than random changes of their size, and whether both
     directions of the exchange agree."""
@@ -130,4 +145,5 @@ def beyond_random(result: Result) -> bool:
 def _beside(result: Result) -> str:
     null = result.nulls[0]
     p_value = 1.0 if null.p_value is None else null.p_value
-    return f"{result.effect:.0%} of the change of behaviour (random changes at most {null.maximum:.0%}, {p_value_text(p_value)})"
+    random = f"random changes at most {null.maximum:.0%}, {p_value_text(p_value)}"
+    return f"{result.effect:.0%} of the change of behaviour ({random})"

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from heldout.errors import InputError, Problem
-from heldout.models import Model, batch_size, batches_by_length
+from heldout.models import batch_size, batches_by_length
 from heldout.statistics import mean_interval
 from heldout.studies.diff.pairing import Pairing
 from heldout.studies.diff.prompts import Prompts

@@ -10,6 +10,7 @@ from heldout.studies.diff.claims import beyond_shares
 from heldout.studies.diff.divergence import Divergence
 from heldout.studies.diff.findings import ModelDiff
 from heldout.studies.diff.interchange import Share
+from heldout.studies.diff.weight_deltas import Spectrum
 from heldout.studies.drawing import (
     WIDTH,
     Axis,
@@ -51,9 +52,9 @@ DIVERGENCE_CAPTION = (
     "A suite’s prompts end where the answer is due, at different places."
 )
 SHARES_CAPTION = (
-    "How much of the change of behaviour goes with each component: put into the base (what it brings), and taken out of the tuned "
-    "model (what goes with it), with 95 % intervals over prompts. Shares need not add up to 1, as components work together: "
-    "the green dots say what all components up to here bring together. Grey: random changes of the same size. Hollow: "
+    "How much of the change of behaviour goes with each component: put into the base (what it brings), and taken out of the "
+    "tuned model (what goes with it), with 95 % intervals over prompts. Shares need not add up to 1, as components work "
+    "together: the green dots say what all components up to here bring together. Grey: random changes of the same size. Hollow: "
     "not beyond them, corrected over components."
 )
 
@@ -80,19 +81,25 @@ def weights_plate(study: ModelDiff) -> Drawing:
         )
         rows.append(Row(delta.component, [dot], span(others), "references"))
     moved = sorted(study.spectra, key=lambda each: -each.relative_norm)[:MATRICES]
-    spread = [
-        Row(shortened(each.parameter), [Dot(each.top_share, "s2", title=f"effective rank {each.effective_rank:.1f}, of random "
-            f"matrices {each.random_rank:.1f}")], (each.random_share.mean, each.random_share.maximum), "random matrices")
-        for each in moved
-    ]  # fmt: skip
+    spread = [matrix_row(each) for each in moved]
     axis = axis_around([v for row in rows for v in (*(dot.value for dot in row.dots), *(row.null or ()))])
     left = DotPlot(rows, axis, "norm of the change / norm of the weights", LEFT, 230.0, top=30.0)
     right = DotPlot(spread, Axis(0, 1), "share of the change in four directions", LEFT + HALF + 60, 230.0, top=30.0)
-    named = legend([(dot_sign("s1"), "change of a component"), (dot_sign("s2"), "share of a matrix"),
-                    (null_sign(), "references; random matrices"), (dot_sign("s1", hollow=True), "not beyond references")], 8)  # fmt: skip
+    entries = [
+        (dot_sign("s1"), "change of a component"),
+        (dot_sign("s2"), "share of a matrix"),
+        (null_sign(), "references; random matrices"),
+        (dot_sign("s1", hollow=True), "not beyond references"),
+    ]
     height = max(left.height, right.height)
     name = "Relative change by component, and how concentrated the change of each matrix is"
-    return Drawing("Weights", name, WEIGHTS_CAPTION, height, joined(named, left.drawn(), right.drawn()))
+    return Drawing("Weights", name, WEIGHTS_CAPTION, height, joined(legend(entries, 8), left.drawn(), right.drawn()))
+
+
+def matrix_row(each: Spectrum) -> Row:
+    title = f"effective rank {each.effective_rank:.1f}, of random matrices {each.random_rank:.1f}"
+    null = (each.random_share.mean, each.random_share.maximum)
+    return Row(shortened(each.parameter), [Dot(each.top_share, "s2", title=title)], null, "random matrices")
 
 
 def tokens_plate(study: ModelDiff) -> Drawing:

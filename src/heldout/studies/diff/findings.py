@@ -12,6 +12,7 @@ from heldout.statistics import mean_interval
 from heldout.studies.diff.activation_lens import LensReading
 from heldout.studies.diff.divergence import Divergence
 from heldout.studies.diff.interchange import Change, Share
+from heldout.studies.diff.latents import LatentReading
 from heldout.studies.diff.prompts import Prompts
 from heldout.studies.diff.weight_deltas import ComponentDelta, Spectrum
 
@@ -27,6 +28,7 @@ class Measured:
     lens: tuple[LensReading, ...]
     divergences: tuple[Divergence, ...]
     change: Change | None
+    latents: LatentReading | None = None
 
     @property
     def relative_norm(self) -> float:
@@ -101,5 +103,6 @@ def measured_json(measured: Measured) -> dict[str, Any]:
             for each in measured.lens
         ],
         "divergence": {each.source: {"mean": each.mean, "interval": each.interval} for each in measured.divergences},
+        "latents": None if measured.latents is None else asdict(measured.latents),
         "change": None if change is None else {"mean": float(np.mean(change)), "interval": mean_interval(change)},
     }  # fmt: skip

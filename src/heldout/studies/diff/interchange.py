@@ -178,9 +178,9 @@ def _shares(
     shares: list[Share] = []
     for place, name in enumerate(names):
         intervals = [change.interval(moved, rows) for moved in exchanged[name]]
-        nulls = [_null(random[way, :, place], p_values[way][place]) for way in range(2)]
+        put_in, taken_out = (_null(random[way, :, place], p_values[way][place]) for way in range(2))
         inserted, removed = observed[:, place].tolist()
-        shares.append(Share(name, kind, inserted, intervals[0], removed, intervals[1], *nulls))
+        shares.append(Share(name, kind, inserted, intervals[0], removed, intervals[1], put_in, taken_out))
     return tuple(shares)
 
 

@@ -31,7 +31,9 @@ NO_REFERENCE = (
 class Question:
     """One thing that a fine-tune may have changed: how much it did, and how much the references did.
 
-    `subject` is what would be found, as "A shift of activations"; `said` what was measured, as a sentence part."""
+    `subject` is what would be found, as "A shift of activations"; `said` what was measured, as a sentence part. A `signed`
+    change is held against the references as it is, another by the logarithm of its size; of a signed one `closest` is the
+    least spread that references are taken to have."""
 
     id: str
     subject: str
@@ -39,14 +41,16 @@ class Question:
     result: Result
     references: tuple[float, ...]
     signed: bool = False
+    closest: float = 0.0
 
     @property
     def p_value(self) -> float | None:
         """None with fewer than two references."""
         if len(self.references) < 2:
             return None
-        test = away_from_references if self.signed else beyond_references
-        return test(self.result.effect, self.references)
+        if self.signed:
+            return away_from_references(self.result.effect, self.references, self.closest)
+        return beyond_references(self.result.effect, self.references)
 
     @property
     def told(self) -> Result:
@@ -70,12 +74,12 @@ def beyond_references(observed: float, references: Sequence[float]) -> float:
     return float(stats.t.sf(t, n - 1))
 
 
-def away_from_references(observed: float, references: Sequence[float]) -> float:
+def away_from_references(observed: float, references: Sequence[float], closest: float = 0.0) -> float:
     """The same, two-sided, of a change that has a direction."""
     if observed == 0 or not np.isfinite([observed, *references]).all():
         return 1.0
     values = np.array(references)
-    spread = max(float(values.std(ddof=1)), CLOSEST * float(np.abs(values).max()), 1e-12)
+    spread = max(float(values.std(ddof=1)), CLOSEST * float(np.abs(values).max()), closest, 1e-12)
     t = (observed - values.mean()) / (spread * (1 + 1 / len(values)) ** 0.5)
     return float(2 * stats.t.sf(abs(t), len(values) - 1))
 

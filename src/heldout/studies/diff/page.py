@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from heldout.evidence import Claim
 from heldout.report.html import Markup, element, joined, table
 from heldout.report.words import held_together, percent, plain_number
 from heldout.studies.diff.divergence import Divergence
 from heldout.studies.diff.drawing import TITLE, drawings, shortened
 from heldout.studies.diff.findings import ModelDiff
 from heldout.studies.diff.judging import NO_REFERENCE
+from heldout.studies.diff.latents import LatentReading
 from heldout.studies.drawing import three_digits
 from heldout.studies.pages import claim_list, section, study_page, titled
 
@@ -15,7 +17,7 @@ WORDS = (
     ("reference", "another fine-tune of the same base, such as the same fine-tune without what is looked for, or under another "
      "seed. A difference is found only where it is larger than one more reference could be expected to show"),
     ("relative norm", "the Frobenius norm of the change of weights, divided by that of the weights before"),
-    ("effective rank", "e to the entropy of the singular values’ shares: the number of directions that a change is spread over"),
+    ("effective rank", "e to the entropy of the singular values’ shares: over how many directions a change is spread"),
     ("push", "how far the mean difference of activations moves a token’s logit, read through the base’s final norm and "
      "unembedding, less the mean over all tokens"),
     ("KL divergence", "how surprised the base would be by what the tuned model predicts, in nats; 0 where they predict alike"),
@@ -23,6 +25,7 @@ WORDS = (
     ("random changes", "each entry of a component is moved as far as the fine-tune moved it, up or down as a coin falls"),
 )  # fmt: skip
 SHOWN = 12
+LATENTS_NOTE = "A crosscoder of both models, with latent scaling; the null is a model beside itself."
 
 
 def report_page(study: ModelDiff) -> str:
@@ -49,8 +52,18 @@ def answer(study: ModelDiff) -> Markup:
     lead = f"{count} of {len(study.claims)} questions found a difference." if count else "No difference was found."
     if len(study.references) < 2:
         lead += f" {NO_REFERENCE[0].upper()}{NO_REFERENCE[1:]}."
-    order = sorted(study.claims, key=lambda claim: not claim.found)
-    return joined(element("p", element("strong", held_together(lead))), claim_list(order))
+    parts = [claim.id.removeprefix("component ") for claim in study.claims if is_part(claim) and not claim.found]
+    others = f"No part of the change of behaviour was found in {', '.join(parts)}." if parts else None
+    shown = [claim for claim in study.claims if claim.found or not is_part(claim)]
+    return joined(
+        element("p", element("strong", held_together(lead))),
+        claim_list(sorted(shown, key=lambda claim: not claim.found)),
+        element("p", others) if others and len(study.references) >= 2 else None,
+    )
+
+
+def is_part(claim: Claim) -> bool:
+    return claim.id.startswith("component ")
 
 
 def numbers(study: ModelDiff) -> list[Markup]:
@@ -60,6 +73,8 @@ def numbers(study: ModelDiff) -> list[Markup]:
     if study.tuned.lens:
         note = "The most pushed tokens of each of the first positions by itself, at the layer of the figure."
         parts.append(titled("Tokens by position", note, position_table(study)))
+    if study.tuned.latents is not None:
+        parts.append(titled("Latents of one model alone", LATENTS_NOTE, latent_tables(study.tuned.latents)))
     parts += [titled(f"Divergence on {each.source}", None, divergence_tables(each)) for each in study.tuned.divergences]
     return parts
 
@@ -95,10 +110,23 @@ def position_table(study: ModelDiff) -> Markup:
     return table(("token", "pushed most"), rows)
 
 
+def latent_tables(reading: LatentReading) -> Markup:
+    null = f"{reading.nulls[0].maximum:.0f} at most" if reading.nulls else "–"
+    counts = table(
+        ("site", "shared", "the base’s alone", "the tuned model’s alone", "of either alone in the null", "variance explained"),
+        [(reading.site, str(reading.shared), str(reading.in_base), str(reading.in_tuned), null,
+          ", ".join(percent(each) for each in reading.explained))],
+    )  # fmt: skip
+    rows = [(str(each.latent), plain_number(each.active), ", ".join(each.tokens)) for each in reading.exclusive]
+    return joined(
+        counts, table(("latent of the tuned model", "active on tokens", "largest on"), rows) if rows else None
+    )
+
+
 def divergence_tables(each: Divergence) -> Markup:
     kinds = sorted(each.by_kind().items(), key=lambda item: -float(item[1].mean()))
-    by_kind = table(("before", "KL, nats", "prompts"),
-                    [(kind, three_digits(float(values.mean())), plain_number(len(values))) for kind, values in kinds])  # fmt: skip
+    means = [(kind, three_digits(float(values.mean())), plain_number(len(values))) for kind, values in kinds]
+    by_kind = table(("before", "KL, nats", "prompts"), means)
     by_token = table(("before the token", "KL, nats", "occurs"),
                      [(text, three_digits(mean), plain_number(n)) for text, mean, n in each.by_token()[:SHOWN]])  # fmt: skip
     return joined(by_kind, by_token)

@@ -22,6 +22,8 @@ TOP = 4
 KEPT = 64
 RANDOM_MATRICES = 19
 
+Array = NDArray[np.float64]
+
 
 @final
 @dataclass(frozen=True)
@@ -94,14 +96,16 @@ def _spectrum(name: str, part: Component, base: torch.Tensor, tuned: torch.Tenso
 
 
 @lru_cache(maxsize=256)
-def random_spectra(shape: tuple[int, int], seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def random_spectra(shape: tuple[int, int], seed: int) -> tuple[Array, Array]:
     """Top shares and effective ranks of Gaussian matrices."""
     generator = numpy_generator(seed, "random matrices", shape)
-    drawn = [np.linalg.svd(generator.normal(size=shape), compute_uv=False) for _ in range(RANDOM_MATRICES)]
+    drawn: list[Array] = [
+        np.linalg.svd(generator.normal(size=shape), compute_uv=False).astype(np.float64) for _ in range(RANDOM_MATRICES)
+    ]
     return np.array([top_share(values) for values in drawn]), np.array([effective_rank(values) for values in drawn])
 
 
-def effective_rank(values: Sequence[float] | NDArray[np.float64]) -> float:
+def effective_rank(values: Sequence[float] | Array) -> float:
     """
     >>> round(effective_rank([2.0, 2.0, 2.0]), 6), effective_rank([1.0, 0.0])
     (3.0, 1.0)
@@ -111,7 +115,7 @@ def effective_rank(values: Sequence[float] | NDArray[np.float64]) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-def top_share(values: Sequence[float] | NDArray[np.float64]) -> float:
+def top_share(values: Sequence[float] | Array) -> float:
     """The share of the squared norm in the TOP largest directions."""
     squares = np.square(np.asarray(values, dtype=np.float64))
     return float(squares[:TOP].sum() / squares.sum())
