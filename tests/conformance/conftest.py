@@ -164,6 +164,11 @@ CASES = {
     "path_expansion": on_pairs({"shuffles": 39, "max_order": 2}, "path_term", family_wise=True),
     "path_length": on_samples({"shuffles": 159, "lesions": 8}, "loss"),
     "pair_steering": on_pairs({"sites": STREAM[:2]}),
+    "polytope_boundaries": Case(
+        {"sites": (Site("resid_mid", 0), Site("resid_mid", 2)), "steps": 16},
+        lambda: pairs("quirky_arithmetic-s0-c1"),
+        lambda: unrelated_prompts("quirky_arithmetic-s0-c1"),
+    ),
     "readout_sweep": on_samples({"sites": STREAM, "permutations": 199}),
     "relevance_patching": on_pairs({"sites": STREAM, "shuffles": 59}),
     "representation_comparison": Case(

@@ -18,6 +18,7 @@ from heldout.catalogue.rows.learning_coefficient import LEARNING_COEFFICIENT
 from heldout.catalogue.rows.patching import PATCHING
 from heldout.catalogue.rows.path_decomposition import PATH_DECOMPOSITION
 from heldout.catalogue.rows.path_length import PATH_LENGTH
+from heldout.catalogue.rows.polytopes import POLYTOPES
 from heldout.catalogue.rows.probes import PROBES
 from heldout.catalogue.rows.representation_comparison import REPRESENTATION_COMPARISON
 from heldout.catalogue.rows.scaling import SCALING
@@ -34,6 +35,7 @@ IN_TREE = tuple(
             *PATCHING,
             *PATH_DECOMPOSITION,
             *PATH_LENGTH,
+            *POLYTOPES,
             *PROBES,
             *REPRESENTATION_COMPARISON,
             *SCALING,

@@ -19,6 +19,7 @@ from heldout.techniques.path_decomposition import (
     PathExpansion,
 )
 from heldout.techniques.path_length import PathLength
+from heldout.techniques.polytopes import PolytopeBoundaries
 from heldout.techniques.probes import AnswerReadout, AnswerReadoutFitter, ReadoutSweep
 from heldout.techniques.representation_comparison import RepresentationComparison
 from heldout.techniques.scaling import Scaling
@@ -47,6 +48,7 @@ __all__ = [
     "PathExpansion",
     "PathLength",
     "PathPatching",
+    "PolytopeBoundaries",
     "ReadoutSweep",
     "RelP",
     "RepresentationComparison",
