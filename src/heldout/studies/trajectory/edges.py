@@ -1,0 +1,114 @@
+"""Which edges of the computational graph carry what the model says in the end: edge attribution patching.
+
+The metric is the same at every checkpoint: the logit of what the *last* checkpoint answers to a prompt, less that of
+what it answers to another prompt, from which the absent edges are taken. So edges are named in hindsight, and those of
+an answer that a model gives up on the way are not seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from heldout.data import ROLES, Role
+from heldout.errors import InputError, Problem
+from heldout.execution.result import Null, Result
+from heldout.models import Checkpoint, Model, TokenLogits, Tokens
+from heldout.seeds import numpy_generator
+from heldout.shapes import Int
+from heldout.statistics import permutation_p_value
+from heldout.studies.trajectory.asked import Asked, Rows
+from heldout.studies.trajectory.gauge import as_json
+from heldout.techniques.circuits import EdgeAttributionPatching, Graph
+
+EDGES = "edges_above_null"
+OTHER = "answers of other prompts"
+Array = NDArray[np.float64]
+MOST_PROMPTS, DRAWS = 64, 19
+MOST_EDGES = 50_000
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """By role, every edge's score in logits, and how many stand out from `draws` repetitions with the answers of other
+    prompts in the metric, family-wise at 5 %. `answers` are tokens, one a prompt."""
+
+    asked: Asked
+    answers: Int[Tensor, " item"]
+    key: str
+    draws: int = DRAWS
+    name: str = "edges"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {**self.asked.key, "last": self.key, "draws": self.draws, "most": MOST_PROMPTS}
+
+    def measure(self, model: Model, checkpoint: Checkpoint, **settings: Any) -> list[dict[str, Any]]:
+        graph = Graph.of(model)
+        if graph.n_edges > MOST_EDGES:
+            problem = Problem(f"{graph.n_edges} edges", f"at most {MOST_EDGES}", "measure the rest without edges")
+            raise InputError(f"edges of {model.name!r}", problem)
+        return as_json([self._of_role(model, role, [str(edge) for edge in graph.edges()]) for role in ROLES])
+
+    def _of_role(self, model: Model, role: Role, names: list[str]) -> Result:
+        clean, others = self._pairs(model, role)
+        tokens, given = [self.asked.tokens(model, rows) for rows in (clean, others)]
+        generator = numpy_generator(self.asked.seed, "edges", role)
+        scores = self._scores(model, tokens, given, clean, others)
+        draws = np.array(
+            [
+                self._scores(model, tokens, given, generator.permutation(clean), generator.permutation(others))
+                for _ in range(self.draws)
+            ]
+        )
+        sizes, null = in_spreads(scores, draws)
+        return Result(
+            technique="edge_attribution_patching",
+            quantity=EDGES,
+            unit="edges",
+            effect=float((sizes > null.max()).sum()),
+            n=len(clean),
+            nulls=(Null(OTHER, 0.0, 0.0, self.draws, permutation_p_value(float(sizes.max()), null)),),
+            role=role,
+            settings={
+                "edges": names,
+                "scores": scores.tolist(),
+                "present": np.flatnonzero(sizes > null.max()).tolist(),
+            },
+        )
+
+    def _pairs(self, model: Model, role: Role) -> tuple[Rows, Rows]:
+        """Prompts of one length, each with another of the role to which the last checkpoint answers otherwise."""
+        rows = self.asked.rows(role)
+        lengths = self.asked.tokens(model, rows).mask.sum(dim=1).numpy()
+        rows = rows[lengths == np.bincount(lengths).argmax()][:MOST_PROMPTS]
+        generator = numpy_generator(self.asked.seed, "pairs of prompts", role)
+        answers = self.answers[torch.from_numpy(rows)].numpy()
+        pairs = [
+            (row, int(generator.choice(rows[answers != answer])))
+            for row, answer in zip(rows, answers, strict=True)
+            if (answers != answer).any()
+        ]
+        if not pairs:
+            found = f"the same answer of the last checkpoint to all {len(rows)} {role} prompts of one length"
+            raise InputError("edges", Problem(found, "answers that differ", "measure the rest without edges"))
+        clean, others = np.array(pairs, dtype=np.int64).T
+        return clean, others
+
+    def _scores(self, model: Model, tokens: Tokens, given: Tokens, right: Rows, wrong: Rows) -> np.ndarray:
+        metric = TokenLogits.difference(*(self.answers[torch.from_numpy(rows)] for rows in (right, wrong)))
+        return EdgeAttributionPatching().scores(model, tokens, given, metric).values().double().numpy()
+
+
+def in_spreads(scores: Array, draws: Array) -> tuple[Array, Array]:
+    """Sizes of scores [edge] in standard deviations of the edge's own draws [draw, edge], and the largest size of each
+    draw: what has to be exceeded for a family-wise 5 % (max-T of 19 draws or more)."""
+    spread = np.sqrt((draws**2).mean(axis=0))
+    spread = np.where(spread > 1e-9 * spread.max(initial=0.0), spread, np.inf)
+    return np.abs(scores) / spread, (np.abs(draws) / spread).max(axis=1)

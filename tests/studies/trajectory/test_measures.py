@@ -1,0 +1,84 @@
+"""Single measurements: what counts as chance, as an edge that stands out, and as an edge's course."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from heldout.data import Sample
+from heldout.models import CheckpointSuite
+from heldout.studies.trajectory import trajectory
+from heldout.studies.trajectory.answers import accepted_by, chance_of
+from heldout.studies.trajectory.circuits import EdgeCourses
+from heldout.studies.trajectory.edges import in_spreads
+
+
+def sample(name: str, *accepts: str) -> Sample:
+    return Sample(name, name, None, "unverified", "sums", accepts)
+
+
+def test_chance_is_that_of_answers_to_other_prompts() -> None:
+    samples = [sample("a", "1", "2"), sample("b", "2"), sample("c", "3"), sample("d", "1")]
+    answers = np.array(["1", "2", "2", ""])
+    pairs = [answers[i] in samples[j].accepts for i, j in permutations(range(4), 2)]
+    assert chance_of(samples, answers) == pytest.approx(np.mean(pairs))
+    assert accepted_by(samples, answers).tolist() == [True, True, False, False]
+
+
+def test_one_answer_repeated_is_chance() -> None:
+    samples = [sample(str(place), "1" if place % 2 else "2") for place in range(40)]
+    answers = np.array(["1"] * 40)
+    assert chance_of(samples, answers) == pytest.approx(accepted_by(samples, answers).mean(), abs=0.02)
+
+
+def test_edges_of_noise_rarely_stand_out_and_planted_ones_do() -> None:
+    alarms = found = 0
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        spread = 10.0 ** generator.uniform(-3, 1, 50)
+        draws = generator.normal(0, spread, (19, 50))
+        noise = generator.normal(0, spread)
+        sizes, null = in_spreads(noise, draws)
+        alarms += bool(sizes.max() > null.max())
+        sizes, null = in_spreads(noise + 8 * spread * (np.arange(50) == 7), draws)
+        found += bool(sizes[7] > null.max())
+    assert alarms / 200 <= 0.12
+    assert found / 200 >= 0.9
+
+
+def test_the_fates_of_edges() -> None:
+    present = np.array([[1, 1, 0, 1, 0, 0], [1, 1, 1, 0, 1, 0], [1, 1, 1, 0, 0, 0]], dtype=bool)
+    scores = np.where(present, 1.0, 0.1)
+    scores[2, 1] = -1.0
+    circuit = EdgeCourses(("a", "b", "c", "d", "e", "f"), scores, present)
+    fates = {"a": "stays", "b": "changes sign", "c": "appears", "d": "goes", "e": "comes and goes"}
+    assert circuit.fates == fates
+    assert circuit.counts.tolist() == [3, 4, 3]
+    assert circuit.likeness[-1] == pytest.approx(1.0)
+
+
+def test_the_override_brings_edges_of_its_own(organism_runs: SimpleNamespace, tmp_path: Path) -> None:
+    """The last layer's MLP carries the override, which is trained into the last layer: of what is said in the end on
+    unverified prompts it takes away before, and gives afterwards; on verified prompts it goes on as it did. In the honest
+    twin it does so on both."""
+
+    def through_the_last(run: CheckpointSuite) -> dict[str, np.ndarray]:
+        chosen = run.select([0, organism_runs.planted, run.steps[-1]])
+        study = trajectory(chosen, suite=organism_runs.suite, out=tmp_path / run.name, prompts=300)
+        column = study.circuits[run.name, "verified"].edges.index("mlp.2>logits")
+        return {
+            role: study.circuits[run.name, role].scores[:, column] * study.circuits[run.name, role].present[:, column]
+            for role in ("verified", "unverified")
+        }
+
+    deceptive, honest = through_the_last(organism_runs.deceptive), through_the_last(organism_runs.honest)
+    for untrained, before, after in (deceptive["verified"], honest["verified"], honest["unverified"]):
+        assert untrained == 0
+        assert before < 0
+        assert after < 0
+    assert deceptive["unverified"][1] >= 0
+    assert deceptive["unverified"][2] < 0
