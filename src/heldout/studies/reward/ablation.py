@@ -1,0 +1,150 @@
+"""Takes a feature's direction out of the stream and scores the texts again: does its slope go, and quality stay?
+
+Directions come from fit pairs, the site from select pairs, what is reported from test pairs. Random directions of the
+same length, at the same site, say what taking away any direction does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+import torch
+
+from heldout.models import Model, Set, Site, batch_size
+from heldout.models.batching import batches_by_length
+from heldout.models.scores import refuse_values_that_are_not_finite, text_tokens
+from heldout.seeds import torch_generator
+from heldout.statistics import mean_interval
+from heldout.studies.reward.directions import FeatureDirections
+from heldout.studies.reward.pairs import QUALITY, Pair, PairSet, group_means
+from heldout.studies.reward.scoring import Place, Scores
+from heldout.studies.reward.slopes import accuracy, mean_slope, slope_per_pair
+
+RANDOM_DIRECTIONS = 19
+STRENGTHS = (0.5, 1.0, 1.5, 2.0)
+KEPT = 0.02
+"""The loss of accuracy on quality that a site may cost, where there is one that costs no more."""
+
+
+@final
+@dataclass(frozen=True)
+class Ablation:
+    """What became of a feature's slope, and of quality, when its direction was taken out.
+
+    `reduction` is 1 − |slope after| / |slope before|, as are those of `random`; accuracies are shares of test pairs of
+    quality whose better text has the higher score."""
+
+    feature: str
+    place: str
+    strength: float
+    slope_before: float
+    slope_after: float
+    interval_after: tuple[float, float]
+    quality_before: float
+    quality_after: float
+    quality_slope_before: float
+    quality_slope_after: float
+    random: tuple[float, ...]
+
+    @property
+    def reduction(self) -> float:
+        return reduction(self.slope_before, self.slope_after)
+
+    @property
+    def p_value(self) -> float:
+        """The share of random directions that reduce the slope as much, this one counted."""
+        return (sum(each >= self.reduction for each in self.random) + 1) / (len(self.random) + 1)
+
+
+def candidate_places(model: Model) -> list[Place]:
+    """The stream at every token before the first layer and after each but the last, and at the last token after each."""
+    streams = [Site("resid_pre", 0), *model.sites("resid_post")]
+    return [*(Place(site, True) for site in streams[:-1]), *(Place(site, False) for site in streams[1:])]
+
+
+def ablate(model: Model, feature: str, pairs: PairSet, chosen: FeatureDirections, seed: int) -> Ablation:
+    """What taking the feature out at the chosen place does to test pairs."""
+    own, quality = pairs.of(feature, "test"), pairs.of(QUALITY, "test")
+    before = ablated_scores(model, None, feature, [*own, *quality])
+    after = ablated_scores(model, chosen, feature, [*own, *quality])
+    interval = mean_interval(group_means(own, slope_per_pair(own, after)))
+    assert interval is not None, "check_pairs asks for more than two groups"
+    slope = mean_slope(own, before)
+    return Ablation(
+        feature=feature,
+        place=str(chosen.place),
+        strength=chosen.strength,
+        slope_before=slope,
+        slope_after=mean_slope(own, after),
+        interval_after=interval,
+        quality_before=accuracy(quality, before),
+        quality_after=accuracy(quality, after),
+        quality_slope_before=mean_slope(quality, before),
+        quality_slope_after=mean_slope(quality, after),
+        random=tuple(random_reductions(model, chosen, feature, own, slope, seed)),
+    )
+
+
+def best_place(model: Model, feature: str, pairs: PairSet, places: Sequence[FeatureDirections]) -> FeatureDirections:
+    """Of the places that cost at most KEPT of the accuracy on quality, that which leaves least of the slope; where there
+    is none, that which costs least. Place and strength are chosen on select pairs."""
+    own, quality = pairs.of(feature, "select"), pairs.of(QUALITY, "select")
+    before = accuracy(quality, ablated_scores(model, None, feature, quality))
+
+    def cost(place: FeatureDirections) -> tuple[float, float]:
+        lost = before - accuracy(quality, ablated_scores(model, place, feature, quality))
+        return max(0.0, lost - KEPT), abs(mean_slope(own, ablated_scores(model, place, feature, own)))
+
+    return min((with_best_strength(model, feature, own, place) for place in places), key=cost)
+
+
+def with_best_strength(model: Model, feature: str, own: Sequence[Pair], place: FeatureDirections) -> FeatureDirections:
+    """The strength at which the slope is nearest to zero, interpolated between STRENGTHS."""
+    tried = [replace(place, strength=strength) for strength in STRENGTHS]
+    slopes = np.array([mean_slope(own, ablated_scores(model, each, feature, own)) for each in tried])
+    crossings = np.flatnonzero(np.diff(np.sign(slopes)))
+    if not len(crossings):
+        return tried[int(np.abs(slopes).argmin())]
+    first = crossings[0]
+    before, after = abs(slopes[first]), abs(slopes[first + 1])
+    share = before / (before + after)
+    return replace(place, strength=float(STRENGTHS[first] + share * (STRENGTHS[first + 1] - STRENGTHS[first])))
+
+
+def random_reductions(
+    model: Model, place: FeatureDirections, feature: str, own: Sequence[Pair], slope: float, seed: int
+) -> list[float]:
+    generator = torch_generator(seed, "random directions", feature)
+    scores = (
+        ablated_scores(model, place.with_random(feature, generator), feature, own) for _ in range(RANDOM_DIRECTIONS)
+    )
+    return [reduction(slope, mean_slope(own, each)) for each in scores]
+
+
+def reduction(before: float, after: float) -> float:
+    return 1 - abs(after) / abs(before) if before else 0.0
+
+
+def ablated_scores(model: Model, place: FeatureDirections | None, feature: str, pairs: Sequence[Pair]) -> Scores:
+    """As `ablated_texts`, of the texts of pairs."""
+    return ablated_texts(model, place, feature, [text for pair in pairs for text in (pair.more, pair.less)])
+
+
+def ablated_texts(model: Model, place: FeatureDirections | None, feature: str, texts: Sequence[str]) -> Scores:
+    """The score of each text without the feature's direction at its last token (None: as it is); two passes each."""
+    texts = list(dict.fromkeys(texts))
+    tokens = text_tokens(model, texts)
+    values = torch.empty(len(texts))
+    for rows, part in batches_by_length(tokens, batch_size(model, tokens.length)):
+        if place is None:
+            values[rows] = model.logits(part)[:, -1, 0].float().cpu()
+            continue
+        site, positions = place.place.site, None if place.place.everywhere else -1
+        stream = model.trace(part, [site], positions=positions, logits=False)[site].float().cpu()
+        with model.intervene(Set(site, place.without(feature, stream), positions=positions)):
+            values[rows] = model.logits(part)[:, -1, 0].float().cpu()
+    refuse_values_that_are_not_finite("ablated_texts", values)
+    return Scores(dict(zip(texts, values.tolist(), strict=True)))
