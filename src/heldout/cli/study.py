@@ -12,6 +12,7 @@ from heldout.cli.output import print_json, print_table
 from heldout.cli.study_compare import compare_command
 from heldout.cli.study_faithfulness import faithfulness_command
 from heldout.cli.study_grokking import grokking_command
+from heldout.cli.study_reward import reward_command
 
 if TYPE_CHECKING:
     from heldout.studies import FigureOne
@@ -27,6 +28,7 @@ study = typer.Typer(
 study.command("compare")(compare_command)
 study.command("faithfulness")(faithfulness_command)
 study.command("grokking")(grokking_command)
+study.command("reward")(reward_command)
 
 
 @study.command("figure-1")
