@@ -129,7 +129,7 @@ def test_what_is_written(measured: SimpleNamespace) -> None:
     said = json.loads((out / "trajectory.json").read_text(encoding="utf-8"))
     assert said["schema"] == "heldout.trajectory/1"
     assert said["steps"] == list(accuracy)
-    digests = {checkpoint: row for checkpoint, row in zip(accuracy, said["runs"][0]["digests"], strict=True)}
+    digests = dict(zip(accuracy, said["runs"][0]["digests"], strict=True))
     assert len(set(digests.values())) == len(digests)
     provenance = record.provenance()
     assert set(provenance.weights.values()) == set(digests.values())

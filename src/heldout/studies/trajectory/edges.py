@@ -107,8 +107,11 @@ class Edges:
 
 
 def in_spreads(scores: Array, draws: Array) -> tuple[Array, Array]:
-    """Sizes of scores [edge] in standard deviations of the edge's own draws [draw, edge], and the largest size of each
-    draw: what has to be exceeded for a family-wise 5 % (max-T of 19 draws or more)."""
-    spread = np.sqrt((draws**2).mean(axis=0))
-    spread = np.where(spread > 1e-9 * spread.max(initial=0.0), spread, np.inf)
-    return np.abs(scores) / spread, (np.abs(draws) / spread).max(axis=1)
+    """Sizes of scores [edge], and the largest size of each draw [draw, edge], both in root mean squares of the edge in all
+    the *others* of scores and draws: so that scores and draws are treated alike, and what exceeds all of 19 draws does so
+    in 5 % of cases by chance, over all edges together (max-T)."""
+    squares = np.vstack([scores, draws]) ** 2
+    others = (squares.sum(axis=0) - squares) / len(draws)
+    others = np.where(others > 1e-18 * others.max(initial=0.0), others, np.inf)
+    sizes = np.sqrt(squares / others)
+    return sizes[0], sizes[1:].max(axis=1)

@@ -50,12 +50,11 @@ def _opened(source: Source, allow_remote_code: bool) -> CheckpointSuite:
     if isinstance(source, CheckpointSuite):
         return source
     folder = Path(source)
-    if folder.exists() or len(Path(source).parts) != 2:
+    if folder.exists() or not isinstance(source, str) or source.count("/") != 1:
         inside = folder / INSIDE
-        return CheckpointSuite.from_folder(
-            inside if inside.is_dir() else folder, allow_remote_code=allow_remote_code, axis=None
-        )
-    return CheckpointSuite.from_hub(os.fspath(source), allow_remote_code=allow_remote_code)
+        chosen = inside if inside.is_dir() else folder
+        return CheckpointSuite.from_folder(chosen, allow_remote_code=allow_remote_code)
+    return CheckpointSuite.from_hub(source, allow_remote_code=allow_remote_code)
 
 
 def _named(suite: CheckpointSuite, source: Source) -> CheckpointSuite:
