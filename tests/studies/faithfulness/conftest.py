@@ -17,9 +17,9 @@ from heldout.studies.faithfulness import Faithfulness, faithfulness
 from heldout.studies.faithfulness.measuring import Measured
 from heldout.studies.faithfulness.trials import Trial
 
-SMALL = 3
-"""Operands below 3: few enough questions to be learnt in seconds."""
-STEPS = {"used": 220, "decorative": 320}
+SMALL = 2
+"""Operands below 2: few enough questions to be learnt in seconds."""
+STEPS = {"used": 160, "decorative": 200}
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from heldout.cli import app
 from heldout.data import Suite
 from heldout.errors import InputError
 from heldout.models import Model
@@ -115,22 +112,3 @@ def right_steps(prompt: str) -> str:
     a, b, c = map(int, numbers)
     sign = 1 if word in ("plus", "and", "with", "then") else -1
     return f"{(a + sign * b) % 5} ; {(a + sign * (b + c)) % 5}"
-
-
-def test_the_command(planted: dict[str, Model], suite_folder: Path, tmp_path: Path) -> None:
-    from heldout.organisms.folders import save_checkpoint
-
-    model = planted["decorative"]
-    save_checkpoint(model.module, model.tokenizer, tmp_path / "model")  # type: ignore[arg-type]
-    from heldout.cli.study_faithfulness import grouped
-
-    assert grouped(["a=x", "a=y", "z"]) == {"a": ["x", "y"], "z": ["z"]}
-    if "faithfulness" not in CliRunner().invoke(app, ["study", "--help"]).output:
-        pytest.fail("`heldout study` has no command faithfulness")
-    asked = ["study", "faithfulness", f"fake={tmp_path / 'model'}", "--suite", str(suite_folder)]
-    done = CliRunner().invoke(app, [*asked, "--out", str(tmp_path / "out"), "--json"])
-    assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["uses"][0]["verdict"]["word"] == "decorative"
-    refused = CliRunner().invoke(app, [*asked, "--out", str(tmp_path / "no"), "--half-width", "0.01"])
-    assert refused.exit_code == 2
-    assert not (tmp_path / "no").exists()

@@ -19,8 +19,8 @@ from heldout.studies.faithfulness.interchange import (
 from heldout.studies.faithfulness.questions import Question
 from heldout.studies.faithfulness.writing import Work, Writer
 
-PROMPTS = ("<bos> plus 0 1 2 red - :", "<bos> plus 2 1 1 red - :", "<bos> plus 1 0 0 blue - :")
-STEPS = (("1", "3"), ("3", "4"), ("1", "1"))
+PROMPTS = ("<bos> plus 0 1 1 red - :", "<bos> plus 1 1 1 red - :", "<bos> plus 1 0 0 blue - :")
+STEPS = (("1", "2"), ("2", "3"), ("1", "1"))
 
 
 @pytest.fixture(params=["trained", "untrained"])
