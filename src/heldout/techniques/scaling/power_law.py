@@ -7,17 +7,20 @@ and circuit sizes are to a first approximation.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
+from scipy.special import expit
 
 Array = NDArray[np.float64]
 Form = Literal["power", "power_and_offset"]
 """a·xᵇ, or a·xᵇ + c with c > 0 (a loss that no size gets rid of, say)."""
 
 PARAMETERS: dict[Form, int] = {"power": 2, "power_and_offset": 3}
+MOST_STEPS = 100
+"""Where there is no offset its logarithm wanders off without end, and no more changes than that."""
 STARTS = (-2.0, -1.0, -0.5, -0.2, 0.2, 0.5, 1.0)
 """Exponents from which a fit with an offset is tried: its sum of squares can have several minima."""
 
@@ -48,7 +51,12 @@ def fit(form: Form, sizes: Array, values: Array, start: PowerLaw | None = None) 
     def residuals(vector: Array) -> Array:
         return np.logaddexp(vector[0] + vector[1] * scaled, vector[2]) - logs
 
-    fits = [least_squares(residuals, _moved(each, centre)) for each in starts]
+    def gradient(vector: Array) -> Array:
+        share = expit(vector[0] + vector[1] * scaled - vector[2])
+        return np.stack([share, share * scaled, 1.0 - share], axis=1)
+
+    jacobian: Any = gradient  # scipy's annotation knows names of methods only
+    fits = [least_squares(residuals, _moved(each, centre), jacobian, max_nfev=MOST_STEPS) for each in starts]
     log_factor, exponent, log_offset = min(fits, key=lambda found: float(found.cost)).x
     return PowerLaw(float(np.exp(log_factor - exponent * np.log(centre))), float(exponent), float(np.exp(log_offset)))
 
