@@ -1,0 +1,102 @@
+"""What the study found: models with their readings, grouped by size, and an exponent of each quantity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, final
+
+from heldout.studies.drawing import BandPoint
+from heldout.studies.drawing.bands import mean_with_interval
+from heldout.studies.scaling.exponents import FORMS, Exponent, exponent_of
+from heldout.studies.scaling.reading import QUANTITIES, Quantity, Reading
+
+
+@final
+@dataclass(frozen=True)
+class MeasuredModel:
+    """One model: a member of a `series` (a folder, one seed), its `size` in parameters that are no embeddings."""
+
+    series: str
+    name: str
+    digest: str
+    size: int
+    parameters: int
+    readings: tuple[Reading, ...]
+
+    def reading(self, quantity: Quantity) -> Reading:
+        return next(reading for reading in self.readings if reading.quantity == quantity)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "readings": [reading.to_json() for reading in self.readings]}
+
+
+@final
+@dataclass(frozen=True)
+class ScalingStudy:
+    """Everything that the study found; docs/scaling.md says what the words mean."""
+
+    models: tuple[MeasuredModel, ...]
+    exponents: tuple[Exponent, ...]
+    settings: dict[str, Any]
+
+    @classmethod
+    def of(cls, models: Sequence[MeasuredModel], settings: dict[str, Any], seed: int) -> ScalingStudy:
+        """Fits both forms to each quantity."""
+        ordered = tuple(sorted(models, key=lambda model: (model.size, model.series, model.name)))
+        exponents = tuple(
+            exponent_of(quantity, form, positive_values(ordered, quantity), seed)
+            for quantity in QUANTITIES
+            for form in FORMS
+        )
+        return cls(ordered, exponents, settings)
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(sorted({model.size for model in self.models}))
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(model.series for model in self.models))
+
+    def exponent(self, quantity: Quantity) -> Exponent:
+        """The power law, or where that is refused and one with an offset is not, the latter."""
+        plain, bent = (each for each in self.exponents if each.quantity == quantity)
+        return bent if plain.law is None and bent.law is not None else plain
+
+    def band(self, quantity: Quantity) -> list[BandPoint]:
+        """The geometric mean over the models of each size that have a value above 0."""
+        values = positive_values(self.models, quantity)
+        return [BandPoint(float(size), *mean_with_interval(values[size], True)) for size in values if values[size]]
+
+    def nulls(self, quantity: Quantity) -> list[BandPoint]:
+        points: list[BandPoint] = []
+        for size in self.sizes:
+            nulls = [model.reading(quantity).null for model in self.models if model.size == size]
+            found = [null for null in nulls if null is not None and null > 0.0]
+            if found:
+                points.append(BandPoint(float(size), mean_with_interval(found, True)[0], None))
+        return points
+
+    def refusals(self, quantity: Quantity) -> list[tuple[MeasuredModel, Reading]]:
+        return [(model, model.reading(quantity)) for model in self.models if model.reading(quantity).value is None]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "settings": self.settings,
+            "sizes": list(self.sizes),
+            "series": list(self.series),
+            "exponents": [exponent.to_json() for exponent in self.exponents],
+            "models": [model.to_json() for model in self.models],
+        }
+
+
+def positive_values(models: Sequence[MeasuredModel], quantity: Quantity) -> dict[int, list[float]]:
+    """By size; a law of powers says nothing of values that are 0."""
+    found: dict[int, list[float]] = {model.size: [] for model in models}
+    for model in models:
+        value = model.reading(quantity).value
+        if value is not None and value > 0.0:
+            found[model.size].append(value)
+    return found

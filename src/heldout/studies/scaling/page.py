@@ -1,0 +1,100 @@
+"""The page of the study: one HTML file that needs no network and no script."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from heldout.report.html import Markup, element, table
+from heldout.studies.pages import section, study_page, titled
+from heldout.studies.scaling.drawing import TITLE, drawings
+from heldout.studies.scaling.exponents import FORM_WORDS, Exponent
+from heldout.studies.scaling.findings import ScalingStudy
+from heldout.studies.scaling.reading import QUANTITIES, Quantity
+
+WORDS = (
+    ("size", "parameters that are neither embedding nor unembedding"),
+    ("seed", "a model of the same size in another folder"),
+    ("loss", "mean cross-entropy of the right answers, over the whole vocabulary"),
+    ("learning coefficient", "by which power of ε the volume of weights shrinks whose outputs differ from the model’s by less "
+     "than ε; half of the parameters where every direction matters. Refused where chains do not mix, drift, or the "
+     "temperature changes it"),
+    ("path length", "how many sublayers must run after one another until the loss is that of the whole model, mean over "
+     "prompts"),
+    ("circuit size", "how many edges, the best first, until every larger circuit carries the asked share of what tells the "
+     "right answer from that of another prompt"),
+    ("exponent", "b in a·sizeᵇ, or in a·sizeᵇ + c"),
+    ("lack of fit", "sizes lie off the law by more than seeds of a size differ, at a level of 1 %"),
+    ("next size", "by what share the law of the smaller sizes misses the mean of the largest"),
+)  # fmt: skip
+
+
+def report_page(study: ScalingStudy) -> str:
+    sizes, models = study.sizes, study.models
+    facts = f"{len(models)} models of {len(sizes)} sizes, {sizes[0]:,} to {sizes[-1]:,} parameters; {len(study.series)} seeds"
+    return study_page(
+        command="heldout study scaling",
+        title=TITLE,
+        facts=facts.replace(",", "\u202f"),
+        answer=element("ul", [element("li", answer(study, quantity)) for quantity in QUANTITIES], class_="items"),
+        drawings=drawings(study),
+        sections=section("The exponents", _exponents(study), _refusals(study)),
+        words=WORDS,
+    )
+
+
+def answer(study: ScalingStudy, quantity: Quantity) -> str:
+    """What was found of a quantity, in a sentence."""
+    what, exponent = QUANTITIES[quantity][0].capitalize(), study.exponent(quantity)
+    refused = len(study.refusals(quantity))
+    if refused == len(study.models):
+        return f"{what}: refused for every model, so it has no exponent."
+    if exponent.law is None or exponent.interval is None:
+        return f"{what}: no exponent ({exponent.refused[0]})."
+    low, high = exponent.interval
+    by = f"{exponent.law.exponent:.2f} (95 % interval {low:.2f} to {high:.2f})".replace("-", "−")
+    if not exponent.found:
+        return f"{what}: a change with size was not found; the exponent is {by}."
+    verb = "grows" if exponent.law.exponent > 0 else "shrinks"
+    return f"{what} {verb} with size to the power {by}."
+
+
+def _exponents(study: ScalingStudy) -> Markup:
+    headings = ("quantity", "form", "exponent", "95 % interval", "offset", "sizes permuted", "lack of fit", "next size")
+    return table(headings, [_exponent_row(exponent) for exponent in study.exponents])
+
+
+def _exponent_row(exponent: Exponent) -> tuple[str, ...]:
+    named = (QUANTITIES[exponent.quantity][0], FORM_WORDS[exponent.form])
+    fitted, law, interval = exponent.fitted, exponent.law, exponent.interval
+    if fitted is None:
+        return (*named, "–", exponent.refused[0], "–", "–", "–", "–")
+    misfit = f"p = {fitted.misfit_p_value:.2g}"
+    missed = "–" if fitted.next_size_error is None else f"{fitted.next_size_error:+.0%}".replace("-", "−")
+    if law is None or interval is None:
+        return (*named, "refused", exponent.refused[0], "–", "–", misfit, missed)
+    bounds = f"{interval[0]:.2f} to {interval[1]:.2f}".replace("-", "−")
+    offset = f"{law.offset:.3g}" if exponent.form == "power_and_offset" else "–"
+    return (
+        *named,
+        f"{law.exponent:.2f}".replace("-", "−"),
+        bounds,
+        offset,
+        f"p = {exponent.p_value:.2g}",
+        misfit,
+        missed,
+    )
+
+
+def _refusals(study: ScalingStudy) -> Markup | None:
+    """How many models have no value for which reason; reasons without their numbers."""
+    counts = Counter(
+        (QUANTITIES[quantity][0], reason.partition(":")[0])
+        for quantity in QUANTITIES
+        for _, reading in study.refusals(quantity)
+        for reason in reading.refused
+    )
+    if not counts:
+        return None
+    rows = [(what, reason, f"{count} of {len(study.models)}") for (what, reason), count in counts.most_common()]
+    note = "A refusal is a result: the number could not be had, and a wrong one is not shown in its place."
+    return titled("What was refused", note, table(("quantity", "reason", "models"), rows))
