@@ -13,6 +13,7 @@ from heldout.cli.study_compare import compare_command
 from heldout.cli.study_faithfulness import faithfulness_command
 from heldout.cli.study_grokking import grokking_command
 from heldout.cli.study_reward import reward_command
+from heldout.cli.study_scaling import scaling_command
 from heldout.cli.study_trajectory import trajectory_command
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ study.command("compare")(compare_command)
 study.command("faithfulness")(faithfulness_command)
 study.command("grokking")(grokking_command)
 study.command("reward")(reward_command)
+study.command("scaling")(scaling_command)
 study.command("trajectory")(trajectory_command)
 
 
