@@ -54,8 +54,8 @@ DIVERGENCE_CAPTION = (
 SHARES_CAPTION = (
     "How much of the change of behaviour goes with each component: put into the base (what it brings), and taken out of the "
     "tuned model (what goes with it), with 95 % intervals over prompts. Shares need not add up to 1, as components work "
-    "together: the green dots say what all components up to here bring together. Grey: random changes of the same size. Hollow: "
-    "not beyond them, corrected over components."
+    "together: the green dots say what all components up to here bring together. Grey: random changes of the same size. "
+    "Hollow: not beyond them, corrected over components."
 )
 
 

@@ -42,8 +42,8 @@ TOPICS = {
     "garden": _topic("rose hedge seed spade gardener tulip soil lawn", "grew bloomed withered sprouted", "leafy damp fragrant"),
     "music": _topic("violin drum choir song flute singer melody piano", "played hummed rang echoed", "loud tuneful soft"),
     "mine": _topic("coal shaft miner tunnel lamp ore pickaxe gravel", "dug collapsed hauled blasted", "dusty dark narrow"),
-    "desert": _topic("camel dune oasis cactus sand caravan lizard nomad", "wandered scorched strayed rested", "dry bare dusky"),
-    "court": _topic("judge lawyer witness jury trial verdict clerk oath", "ruled pleaded testified argued", "fair stern guilty"),
+    "desert": _topic("camel dune oasis cactus sand caravan lizard nomad", "wandered scorched strayed rested", "dry bare"),
+    "court": _topic("judge lawyer witness jury trial verdict clerk oath", "ruled pleaded testified argued", "fair stern"),
 }  # fmt: skip
 EVERYDAY = _topic(
     "house street man woman child table chair window door friend teacher city train letter book clock",
