@@ -36,7 +36,7 @@ def test_there_are_commands() -> None:
     }
     assert below == {
         "organisms": {"list", "build", "score", "trajectories"},
-        "study": {"figure-1", "compare", "grokking", "faithfulness", "reward", "trajectory", "scaling"},
+        "study": {"figure-1", "compare", "grokking", "faithfulness", "reward", "trajectory", "scaling", "diff"},
         "ledger": {"show", "check"},
     }
 
