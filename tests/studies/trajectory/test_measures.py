@@ -10,11 +10,17 @@ import numpy as np
 import pytest
 
 from heldout.data import Sample
+from heldout.execution.result import Result
 from heldout.models import CheckpointSuite
-from heldout.studies.trajectory import trajectory
+from heldout.studies.trajectory import Course, CurveName, TrajectoryStudy, trajectory
 from heldout.studies.trajectory.answers import accepted_by, chance_of
+from heldout.studies.trajectory.asked import asked_of
 from heldout.studies.trajectory.circuits import EdgeCourses
+from heldout.studies.trajectory.coefficients import COEFFICIENT, Coefficients
+from heldout.studies.trajectory.drawing import drawings
 from heldout.studies.trajectory.edges import in_spreads
+from heldout.studies.trajectory.panels import panels_of
+from heldout.techniques.learning_coefficient import Sampling
 
 
 def sample(name: str, *accepts: str) -> Sample:
@@ -59,6 +65,22 @@ def test_the_fates_of_edges() -> None:
     assert circuit.fates == fates
     assert circuit.counts.tolist() == [3, 4, 3]
     assert circuit.likeness[-1] == pytest.approx(1.0)
+
+
+def test_a_coefficient_that_is_refused_is_drawn_as_refused(organism_runs: SimpleNamespace) -> None:
+    """A sampler that is far too short cannot give a reading, and says so."""
+    asked = asked_of("test", organism_runs.suite, None, 80, 0)
+    gauge = Coefficients(asked, sampling=Sampling(chains=2, draws=8, warmup=2, largest_steps=2))
+    checkpoint = organism_runs.honest.checkpoints[-1]
+    (said,) = gauge.measure(checkpoint.load(), checkpoint)
+    found = Result.from_json(said)
+    assert found.settings["refused"]
+    course = Course("run", (0, 10, 20), ("a", "b", "c"), ("1", "2", "3"), ((), (found,), ()), ())
+    assert np.isnan(course.curve(CurveName(COEFFICIENT)).values).all()
+    study = TrajectoryStudy((course,), "made up", "sums", 80)
+    (panel,) = [panel for panel in panels_of(study) if "learning coefficient" in panel.title]
+    assert (panel.refused, panel.lines) == ((1,), ())
+    assert "refused" in drawings(study)[0].inline()
 
 
 def test_the_override_brings_edges_of_its_own(organism_runs: SimpleNamespace, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from heldout.techniques.learning_coefficient import LearningCoefficient, Samplin
 from heldout.techniques.path_length import Labelled
 
 COEFFICIENT = "learning_coefficient"
-MOST_PROMPTS = 128
+MOST_PROMPTS = 64
 
 
 @final
@@ -26,7 +26,7 @@ class Coefficients:
 
     asked: Asked
     n_betas: tuple[float, ...] = (10.0, 30.0, 100.0)
-    sampling: Sampling = field(default_factory=lambda: Sampling(chains=4, draws=100, warmup=100))
+    sampling: Sampling = field(default_factory=lambda: Sampling(chains=8, draws=100, warmup=60, largest_steps=200))
     name: str = "learning_coefficient"
 
     @property
