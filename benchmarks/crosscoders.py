@@ -20,10 +20,21 @@ import numpy as np
 import torch
 
 from heldout.statistics import proportion_interval
-from heldout.techniques.dictionaries import L1, BatchTopK, CrosscoderComparison, CrosscoderFindings, NullRuns
+from heldout.techniques.dictionaries import (
+    L1,
+    BatchTopK,
+    CrosscoderComparison,
+    CrosscoderFindings,
+    Latents,
+    Limits,
+    NullRuns,
+    Training,
+)
 from heldout.techniques.dictionaries.planted import PlantedDictionary, PlantedPair
+from heldout.techniques.dictionaries.training import train_together
 
 ROWS, FIRST_SEED = 20000, 100
+TRAINED, HELD = slice(0, 15000), slice(15000, None)
 CASES = {
     "as designed": PlantedDictionary(),
     "noise 0.2": PlantedDictionary(noise=0.2),
@@ -98,7 +109,7 @@ def tallies(
 
 
 def nulls(runs: int) -> None:
-    """The same activations twice; the same dictionary and codes under other noise."""
+    """Models of one dictionary and the same codes: of equal activations, and of equal ones but for noise."""
     columns = (
         "models",
         "crosscoder",
@@ -110,25 +121,35 @@ def nulls(runs: int) -> None:
     )
     print_row(columns)
     print_row(["---"] * len(columns))
-    for name, same_noise in (("identical activations", True), ("identical but for noise", False)):
+    for name, other_noise in (("identical", False), ("identical but for noise", True)):
         for sparsity in (BatchTopK(), L1()):
-            counts = [one_null(sparsity, FIRST_SEED + run, same_noise=same_noise) for run in range(runs)]
-            any_said = sum(said > 0 for _, said in counts)
+            found = null_runs(sparsity, runs, other_noise=other_noise)
+            any_said = sum(said > 0 for _, said in found)
             low, high = proportion_interval(any_said, runs)
-            print_row(
-                [name, sparsity.name, str(runs), str(sum(one for one, _ in counts)), str(sum(said for _, said in counts)),
-                 str(any_said), f"{low:.2f} … {high:.2f}"]
-            )  # fmt: skip
+            totals = [str(sum(counts)) for counts in zip(*found, strict=True)]
+            print_row([name, sparsity.name, str(runs), *totals, str(any_said), f"{low:.2f} … {high:.2f}"])
 
 
-def one_null(sparsity: BatchTopK | L1, seed: int, *, same_noise: bool) -> tuple[int, int]:
-    """How many latents are one-sided by their norms, and how many are exclusive in the end."""
-    pair = PlantedDictionary(shared=52, rotated=0, weak=0, exclusive=0).draw(ROWS, seed)
-    again = np.random.default_rng(seed).standard_normal(pair.a.shape)
-    b = pair.a if same_noise else pair.codes @ pair.atoms_a + PlantedDictionary().noise * again
-    findings = CrosscoderComparison(sparsity, nulls=NullRuns(1, 0), seed=seed).compare(pair.a, b)
-    one_sided = findings.latents.scaling.one_sided & findings.latents.measured
-    return int(one_sided.sum()), findings.counts["only A"] + findings.counts["only B"]
+def null_runs(sparsity: BatchTopK | L1, runs: int, *, other_noise: bool) -> list[tuple[int, int]]:
+    """Of each run, with a dictionary of its own: how many latents are one-sided by their norms, and how many are
+    exclusive by the limits of an unrelated run on the first dictionary."""
+    dictionary = PlantedDictionary(shared=52, rotated=0, weak=0, exclusive=0)
+    seeds = list(range(FIRST_SEED, FIRST_SEED + runs))
+    pairs = [beside_itself(dictionary.draw(ROWS, seed), dictionary.noise * other_noise, seed) for seed in seeds]
+    order = np.random.default_rng(FIRST_SEED).permutation(ROWS)
+    data = [(pairs[0][0], pairs[0][1][order]), *pairs]
+    trained = train_together([(a[TRAINED], b[TRAINED]) for a, b in data], sparsity, Training(), [FIRST_SEED, *seeds])
+    unrelated, *latents = [Latents.of(each, (a[HELD], b[HELD])) for each, (a, b) in zip(trained, data, strict=True)]
+    limits = Limits.of_unrelated((unrelated,), NullRuns().level)
+    return [(int((each.scaling.one_sided & each.measured).sum()), limits.exclusive(each)) for each in latents]
+
+
+def beside_itself(pair: PlantedPair, noise: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A model's activations twice, with other noise of this size in the place of its own; none leaves them equal."""
+    if not noise:
+        return pair.a, pair.a
+    drawn = np.random.default_rng(seed).standard_normal(pair.a.shape)
+    return pair.a, pair.codes @ pair.atoms_a + noise * drawn
 
 
 def share(count: int, total: int) -> str:
