@@ -49,8 +49,8 @@ class PlantedReward:
     family: str = "llama"
     width: int = 48
     n_layers: int = 2
-    steps: int = 400
-    comparisons: int = 64
+    steps: int = 250
+    comparisons: int = 32
     """A step."""
 
     def reward(self, reply: Reply) -> float:
