@@ -14,13 +14,13 @@ OTHERWISE = {"length": -0.5, "format": 0.0, "agreement": 0.3, "politeness": 0.9}
 
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    recipe = PlantedReward(seed=31, coefficients=PLANTED, steps=300)
+    recipe = PlantedReward(seed=31, coefficients=PLANTED)
     return build_planted(recipe, tmp_path_factory.mktemp("reward") / "planted")
 
 
 @pytest.fixture(scope="session")
 def planted_otherwise(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    recipe = PlantedReward(seed=32, coefficients=OTHERWISE, family="gpt2", steps=300)
+    recipe = PlantedReward(seed=32, coefficients=OTHERWISE, family="gpt2")
     return build_planted(recipe, tmp_path_factory.mktemp("reward") / "planted otherwise")
 
 
