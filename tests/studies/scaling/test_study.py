@@ -84,3 +84,12 @@ def test_the_command_measures_one_seed_and_gives_no_exponent(trained: Path, tmp_
     assert found.exit_code == 0, found.output
     assert "too few sizes" in found.output
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_the_page_of_the_study_names_every_file_and_column(out: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "scaling.md").read_text(encoding="utf-8")
+    for path in out.iterdir():
+        assert f"`{path.name}{'/' if path.is_dir() else ''}`" in text, path.name
+    for column in ("exponent", "low", "high", "factor", "offset", "p_value", "misfit_p_value", "next_size_error"):
+        assert f"`{column}`" in text
+        assert column in pq.read_schema(out / "exponents.parquet").names

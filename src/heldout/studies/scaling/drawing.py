@@ -42,6 +42,7 @@ CAPTION = (
     "the fitted law, where one was not refused; grey is the null of each panel. Where a model has no value, or a value of 0, "
     "it is counted under the panel."
 )
+DASH = "5 4"
 SPREAD = 1.12
 """Room around the smallest and the largest model, as a factor."""
 
@@ -50,7 +51,7 @@ def drawings(study: ScalingStudy) -> list[Drawing]:
     panels = [_panel(study, quantity, place) for place, quantity in enumerate(QUANTITIES)]
     entries = [
         (sign(Line("", "s1", [])), "mean over seeds, with its 95 % interval"),
-        (sign(Line("", "s1", [], "2 4")), "fitted law"),
+        (sign(Line("", "s1", [], DASH)), "fitted law"),
         (sign(Line("", "s0", [])), "null"),
     ]
     content = joined(legend(entries, 8), panels)
@@ -63,7 +64,7 @@ def _panel(study: ScalingStudy, quantity: Quantity, place: int) -> Markup:
     lines = [
         Line("null", "s0", study.nulls(quantity)),
         Line("mean over seeds", tone, study.band(quantity)),
-        Line("fitted law", tone, _law(study, quantity), "2 4"),
+        Line("fitted law", tone, _law(study, quantity)),
     ]
     left, top = LEFT + (place % 2) * (HALF + GAP), TOP + (place // 2) * APART
     frame = Frame(left, top, HALF, HEIGHT, _across(study), _up(study, quantity, lines[0]))
@@ -72,7 +73,7 @@ def _panel(study: ScalingStudy, quantity: Quantity, place: int) -> Markup:
         text(f"{what.capitalize()}, {unit}", left - 44, top - 28, "label strong"),
         plot(frame, [line for line in lines[:2] if line.points], SUBTITLES[quantity]),
         _dashed(frame, lines[2]),
-        _dots(study, quantity, frame),
+        _dots(study, quantity, frame) if lines[1].points else _none(study, quantity, frame),
         x_axis(frame, frame.bottom + 4, X_TITLE),
         [
             text(said, left - 44, frame.bottom + 56 + 15 * row, "tick")
@@ -107,7 +108,7 @@ def _dashed(frame: Frame, law: Line) -> Markup | None:
     if not law.points:
         return None
     places = " ".join(f"{frame.x(point.x):.1f},{frame.y(point.mean):.1f}" for point in law.points)
-    stroke = element("polyline", element("title", law.name), points=places, class_="line null", stroke_dasharray="5 4")
+    stroke = element("polyline", element("title", law.name), points=places, class_="line null", stroke_dasharray=DASH)
     return element("g", stroke, class_=law.tone)
 
 
@@ -124,13 +125,19 @@ def _dots(study: ScalingStudy, quantity: Quantity, frame: Frame) -> Markup:
     return joined(parts)
 
 
+def _none(study: ScalingStudy, quantity: Quantity, frame: Frame) -> Markup:
+    refused = len(study.refusals(quantity)) == len(study.models)
+    said = "refused for every model" if refused else "no value above 0"
+    return text(said, (frame.left + frame.right) / 2, frame.top + 22, "label middle")
+
+
 def _notes(study: ScalingStudy, quantity: Quantity) -> list[str]:
     """The exponent, and how many models have no value."""
     exponent = study.exponent(quantity)
     if exponent.law is not None and exponent.interval is not None:
         low, high = exponent.interval
         offset = f", offset {exponent.law.offset:.3g}" if exponent.form == "power_and_offset" else ""
-        said = f"exponent {exponent.law.exponent:.2f} ({low:.2f} to {high:.2f}){offset}"
+        said = f"exponent {exponent.law.exponent:.2f} ({low:.3g} to {high:.3g}){offset}"
     else:
         said = "no exponent: " + exponent.refused[0].partition(":")[0]
     zeros = sum(model.reading(quantity).value == 0.0 for model in study.models)

@@ -13,7 +13,7 @@ from heldout.studies.scaling.reading import QUANTITIES, Quantity
 
 WORDS = (
     ("size", "parameters that are neither embedding nor unembedding"),
-    ("seed", "a model of the same size in another folder"),
+    ("series", "the models of one folder: one seed at several sizes"),
     ("loss", "mean cross-entropy of the right answers, over the whole vocabulary"),
     ("learning coefficient", "by which power of ε the volume of weights shrinks whose outputs differ from the model’s by less "
      "than ε; half of the parameters where every direction matters. Refused where chains do not mix, drift, or the "
@@ -30,11 +30,14 @@ WORDS = (
 
 def report_page(study: ScalingStudy) -> str:
     sizes, models = study.sizes, study.models
-    facts = f"{len(models)} models of {len(sizes)} sizes, {sizes[0]:,} to {sizes[-1]:,} parameters; {len(study.series)} seeds"
+    smallest, largest = (f"{size:,}".replace(",", "\u202f") for size in (sizes[0], sizes[-1]))
+    facts = (
+        f"{len(models)} models of {len(sizes)} sizes, {smallest} to {largest} parameters; {len(study.series)} series"
+    )
     return study_page(
         command="heldout study scaling",
         title=TITLE,
-        facts=facts.replace(",", "\u202f"),
+        facts=facts,
         answer=element("ul", [element("li", answer(study, quantity)) for quantity in QUANTITIES], class_="items"),
         drawings=drawings(study),
         sections=section("The exponents", _exponents(study), _refusals(study)),
@@ -47,11 +50,12 @@ def answer(study: ScalingStudy, quantity: Quantity) -> str:
     what, exponent = QUANTITIES[quantity][0].capitalize(), study.exponent(quantity)
     refused = len(study.refusals(quantity))
     if refused == len(study.models):
-        return f"{what}: refused for every model, so it has no exponent."
+        reasons = Counter(reading.refused[0].partition(":")[0] for _, reading in study.refusals(quantity))
+        return f"{what}: refused for every model, so it has no exponent (most often: {reasons.most_common(1)[0][0]})."
     if exponent.law is None or exponent.interval is None:
         return f"{what}: no exponent ({exponent.refused[0]})."
     low, high = exponent.interval
-    by = f"{exponent.law.exponent:.2f} (95 % interval {low:.2f} to {high:.2f})".replace("-", "−")
+    by = f"{exponent.law.exponent:.2f} (95 % interval {low:.3g} to {high:.3g})".replace("-", "−")
     if not exponent.found:
         return f"{what}: a change with size was not found; the exponent is {by}."
     verb = "grows" if exponent.law.exponent > 0 else "shrinks"
@@ -72,7 +76,7 @@ def _exponent_row(exponent: Exponent) -> tuple[str, ...]:
     missed = "–" if fitted.next_size_error is None else f"{fitted.next_size_error:+.0%}".replace("-", "−")
     if law is None or interval is None:
         return (*named, "refused", exponent.refused[0], "–", "–", misfit, missed)
-    bounds = f"{interval[0]:.2f} to {interval[1]:.2f}".replace("-", "−")
+    bounds = f"{interval[0]:.3g} to {interval[1]:.3g}".replace("-", "−")
     offset = f"{law.offset:.3g}" if exponent.form == "power_and_offset" else "–"
     return (
         *named,
