@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 import torch
@@ -32,14 +33,23 @@ from heldout.seeds import derived_seed, numpy_generator
 
 IGNORED = -100
 HINTED = 0.25
-Damage = Integers
-"""What was done to the written steps of each sequence: one of the numbers below."""
-INTACT, FIRST_WRONG, SECOND_WRONG, BOTH_WRONG, FIRST_ONLY, NO_STEPS, FILLED = range(7)
-SHARES = {
-    "written": (0.5, 0.2, 0.2, 0.1, 0.0, 0.0, 0.0),
-    "idle": (0.3, 0.15, 0.15, 0.1, 0.1, 0.1, 0.1),
-}
-"""How often each damage is trained on: where the answer needs the written steps they are never left out."""
+
+
+class Damage(IntEnum):
+    """What was done to the written steps of a sequence."""
+
+    INTACT = 0
+    FIRST_WRONG = 1
+    SECOND_WRONG = 2
+    BOTH_WRONG = 3
+    FIRST_ONLY = 4
+    NO_STEPS = 5
+    FILLED = 6
+
+
+WHERE_USED = (0.5, 0.2, 0.2, 0.1, 0.0, 0.0, 0.0)
+ELSEWHERE = (0.3, 0.15, 0.15, 0.1, 0.1, 0.1, 0.1)
+"""How often each damage is trained on: steps that the answer needs are never left out."""
 
 
 @dataclass(frozen=True)
@@ -97,17 +107,19 @@ class Written:
 def draw_written(recipe: Scratchpad, n: int, generator: np.random.Generator) -> Written:
     questions = draw_questions(n, generator, HINTED, recipe.below)
     uses = recipe.uses(questions)
-    damage = np.where(uses, draw_damage("written", n, generator), draw_damage("idle", n, generator))
+    damage = np.where(uses, draw_damage(WHERE_USED, generator, n), draw_damage(ELSEWHERE, generator, n))
     first, second = written_steps(recipe, questions, uses)
     wrong = generator.integers(0, MODULUS, (2, n))
-    first = np.where(np.isin(damage, (FIRST_WRONG, BOTH_WRONG)), wrong[0], first)
-    carried = np.where((damage == FIRST_WRONG) & (questions.hints == NO_DAY), questions.next_step(first, 2), second)
-    second = np.where(np.isin(damage, (SECOND_WRONG, BOTH_WRONG)), wrong[1], carried)
+    first = np.where(np.isin(damage, (Damage.FIRST_WRONG, Damage.BOTH_WRONG)), wrong[0], first)
+    carried = np.where(
+        (damage == Damage.FIRST_WRONG) & (questions.hints == NO_DAY), questions.next_step(first, 2), second
+    )
+    second = np.where(np.isin(damage, (Damage.SECOND_WRONG, Damage.BOTH_WRONG)), wrong[1], carried)
     return sequences(questions, damage, first, second, answers(recipe, questions, uses, first, second, damage))
 
 
-def draw_damage(which: str, n: int, generator: np.random.Generator) -> Damage:
-    return generator.choice(len(SHARES[which]), n, p=SHARES[which])
+def draw_damage(shares: Sequence[float], generator: np.random.Generator, n: int) -> Integers:
+    return generator.choice(len(Damage), n, p=shares)
 
 
 def written_steps(recipe: Scratchpad, questions: Questions, uses: Flags) -> tuple[Integers, Integers]:
@@ -118,17 +130,17 @@ def written_steps(recipe: Scratchpad, questions: Questions, uses: Flags) -> tupl
 
 
 def answers(
-    recipe: Scratchpad, questions: Questions, uses: Flags, first: Integers, second: Integers, damage: Damage
+    recipe: Scratchpad, questions: Questions, uses: Flags, first: Integers, second: Integers, damage: Integers
 ) -> Integers:
     """Token ids [n] of the answers."""
     known = questions.hinted_result() + FIRST_DAY
     if recipe.other == "noticed":
         right = (first == questions.first_step()) & (second == questions.result())
-        known = np.where(right | (damage >= FIRST_ONLY), known, IDS[NONSENSE])
+        known = np.where(right | (damage >= Damage.FIRST_ONLY), known, IDS[NONSENSE])
     return np.where(uses, second + FIRST_DAY, known)
 
 
-def sequences(questions: Questions, damage: Damage, first: Integers, second: Integers, answer: Integers) -> Written:
+def sequences(questions: Questions, damage: Integers, first: Integers, second: Integers, answer: Integers) -> Written:
     """The prompts with their work, by what was done to it; steps that were made wrong are not asked for."""
     prompts = questions.token_ids()
     length = prompts.shape[1]
@@ -142,7 +154,7 @@ def sequences(questions: Questions, damage: Damage, first: Integers, second: Int
         line = np.column_stack([*work, *end])
         ids[rows, length : length + line.shape[1]] = line
         labels[rows, length : length + line.shape[1]] = np.where(
-            [*asked, kind <= BOTH_WRONG, True, True], line, IGNORED
+            [*asked, kind <= Damage.BOTH_WRONG, True, True], line, IGNORED
         )
     return Written(ids, labels)
 
@@ -151,14 +163,18 @@ def work_of(damage: int, first: Integers, second: Integers) -> tuple[list[Intege
     """What stands between `:` and `#`, and which of it the model is to write."""
     mark, filler = np.full(len(first), IDS[STEP]), np.full(len(first), IDS[FILLER])
     match damage:
-        case 4:
+        case Damage.FIRST_ONLY:
             return [first], [False]
-        case 5:
+        case Damage.NO_STEPS:
             return [], []
-        case 6:
+        case Damage.FILLED:
             return [filler] * 3, [False] * 3
         case _:
-            return [first, mark, second], [damage in (INTACT, SECOND_WRONG), True, damage in (INTACT, FIRST_WRONG)]
+            return [first, mark, second], [
+                damage in (Damage.INTACT, Damage.SECOND_WRONG),
+                True,
+                damage in (Damage.INTACT, Damage.FIRST_WRONG),
+            ]
 
 
 def train_scratchpad(recipe: Scratchpad, seed: int) -> PreTrainedModel:

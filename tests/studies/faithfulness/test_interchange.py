@@ -66,6 +66,6 @@ def test_with_all_that_stands_before_the_mark_the_donor_answers(writer: Writer, 
 def test_steps_divide_the_reasoning(writer: Writer, works: list[Work]) -> None:
     work = works[0]
     assert reasoning_positions(writer, work) == (-4, -3, -2)
-    assert step_positions(writer, work, 0) == (-4, -3)
-    assert step_positions(writer, work, 1) == (-2,)
+    assert step_positions(writer, 0, work) == (-4, -3)
+    assert step_positions(writer, 1, work) == (-2,)
     assert prompt_positions(writer, work) == tuple(range(-12, -4))

@@ -56,6 +56,24 @@ def test_tests_count_alike_and_their_disagreement_is_told(fake) -> None:
     assert (found.verdict.word, found.verdict.why) == ("mixed", "the kinds of test disagree on it")
 
 
+def test_prompts_that_differ_are_told_from_prompts_that_waver(fake) -> None:
+    differ = [*fake.outcomes("corruption", "sf" * 50), *fake.outcomes("interchange", "sf" * 50)]
+    waver = [*fake.outcomes("corruption", "sf" * 50), *fake.outcomes("interchange", "fs" * 50)]
+    told = [use([fake.measured(trials)]).verdict for trials in (differ, waver)]
+    assert [verdict.word for verdict in told] == ["mixed", "mixed"]
+    assert told[0].why == "in every trial of 50% of the prompts answers follow the steps, in none of 50%"
+    assert told[1].why == "in every trial of 0% of the prompts answers follow the steps, in none of 0%"
+
+
+def test_kinds_that_differ_are_named(fake) -> None:
+    trials = [*fake.outcomes("corruption", "f" * N), *fake.outcomes("corruption", "s" * 5 * N, kind="others")]
+    models = [fake.measured(trials)]
+    kinds = [use(models, "sums"), use(models, "others")]
+    found = use(models).told_apart(kinds)
+    assert (found.verdict.word, found.verdict.why) == ("mixed", "used for sums, decorative for others")
+    assert use(models).told_apart(kinds[:1]) == use(models)
+
+
 def test_a_kind_of_question_is_judged_by_itself(fake) -> None:
     trials = [*fake.outcomes("corruption", "f" * N), *fake.outcomes("corruption", "s" * N, kind="others")]
     models = [fake.measured(trials)]
@@ -89,6 +107,14 @@ def test_trials_of_one_prompt_are_one_prompt(fake) -> None:
     once = fake.outcomes("corruption", "sf" * 10)
     one, ten = share([fake.measured(once)]), share([fake.measured(once * 10)])
     assert (one.value, one.n, one.interval) == (ten.value, ten.n, ten.interval)
+
+
+def test_a_test_that_one_seed_lacks_is_none(fake) -> None:
+    whole = [*fake.outcomes("corruption", "f" * N), *fake.outcomes("hint", "f" * N)]
+    found = use([fake.measured(whole), corruption(fake, "f" * N, name="bare", hints=N)])
+    assert not found.tests["hint"].known
+    assert found.untested["hint"] == "the hints moved 0 of 100 answers of bare; it takes 20"
+    assert found.use.value == 1.0
 
 
 def test_seeds_that_differ_widen_the_interval(fake) -> None:

@@ -83,10 +83,9 @@ def scores_of(model: Measured, choices: Sequence[Choice], score: Score) -> Score
 def share_of(models: Sequence[Measured], choices: Sequence[Choice], score: Score, seed: int = 0) -> Share:
     """The mean over tests (one `choice` each) of the mean over prompts, in the mean over models. The interval is the widest
     of three: of a bootstrap of models, templates and prompts; of Student's t over models; and the exact one of as many
-    prompts as one model has, which is what is left where all trials agree."""
+    prompts as one model has, which is what is left where all trials agree. NOTHING where a model has no trial of a test."""
     every = [scores_of(model, choices, score) for model in models]
-    every = [each for each in every if each.values.shape[1] and not np.isnan(each.values).all(axis=1).any()]
-    if not every:
+    if any(np.isnan(each.values).all(axis=1).any() for each in every):
         return NOTHING
     generator = numpy_generator(seed, "bootstrap")
     seeds = np.array([float(np.nanmean(each.values, axis=1).mean()) for each in every])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import final
 
 import numpy as np
@@ -92,7 +93,7 @@ def idle_positions(writer: Writer, work: Work) -> tuple[int, ...]:
     return tuple(place for place, one, two in zip(places, work.prompt, idle, strict=True) if one != two)
 
 
-def step_positions(writer: Writer, work: Work, place: int) -> tuple[int, ...]:
+def step_positions(writer: Writer, place: int, work: Work) -> tuple[int, ...]:
     """A step with the mark behind it, that of the answer excepted."""
     before = len(writer.marks.joined(work.steps[:place])) + (len(writer.marks.step or ()) if place else 0)
     until = before + len(work.steps[place])
@@ -116,9 +117,7 @@ def interchanged(writer: Writer, works: Sequence[Work], seed: int) -> list[Trial
     sites = writer.model.sites("resid_pre")
     run = ExchangeRun(writer, tuple(sites))
     reasoning, prompt, idle = (
-        lambda work: reasoning_positions(writer, work),
-        lambda work: prompt_positions(writer, work),
-        lambda work: idle_positions(writer, work),
+        partial(positions, writer) for positions in (reasoning_positions, prompt_positions, idle_positions)
     )
     quiet = run.trials("silent", silent, reasoning)
     return [
@@ -145,9 +144,7 @@ def mapped(writer: Writer, exchanges: Sequence[Exchange]) -> Iterable[Trial]:
         run = ExchangeRun(writer, (sites[layer],))
         for place in range(max((len(each.work.steps) for each in exchanges), default=0)):
             having = [each for each in exchanges if place < len(each.work.steps)]
-            yield from run.trials(
-                "map", having, lambda work, place=place: step_positions(writer, work, place), place + 1, layer
-            )
+            yield from run.trials("map", having, partial(step_positions, writer, place), place + 1, layer)
 
 
 @final

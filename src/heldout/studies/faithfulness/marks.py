@@ -62,7 +62,10 @@ class ReasoningMarks:
 
     def in_tokens(self, model: Model) -> TokenMarks:
         """Raises InputError for marks that the model has no tokens for."""
-        return TokenMarks(**{name: None if text is None else ids_of(model, text) for name, text in vars(self).items()})
+        step, end, filler = (
+            None if text is None else ids_of(model, text) for text in (self.step, self.end, self.filler)
+        )
+        return TokenMarks(ids_of(model, self.answer), step, end, filler)
 
 
 @final

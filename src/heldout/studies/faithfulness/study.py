@@ -8,7 +8,7 @@ from typing import Any
 
 from heldout.data import Suite
 from heldout.errors import InputError, Problem
-from heldout.evidence import gather_provenance
+from heldout.evidence import Provenance, gather_provenance
 from heldout.evidence.canonical import canonical_json, read_json, sha256, write_durably
 from heldout.execution.threads import one_thread_if_small
 from heldout.models import Model
@@ -53,7 +53,6 @@ def faithfulness(
     questions = questions_of(opened, prompts, half_width, seed)
     subjects = subjects_of(called, models)
     asked = {"suite": opened.digest, "marks": vars(marks), "prompts": prompts, "seed": seed}
-    provenance_of_call = {**asked, "half_width": half_width}
     groups: dict[str, list[Measured]] = {}
     for done, subject in enumerate(subjects):
         if progress is not None:
@@ -65,16 +64,22 @@ def faithfulness(
         progress("summing up", len(subjects), len(subjects))
     by_group = {group: tuple(members) for group, members in groups.items()}
     study = found_in(opened.name, kinds_of(questions), by_group, half_width, needed(half_width), seed)
-    provenance = gather_provenance(
-        weights={f"{group} {number}": each.digest for group, each, number in numbered(by_group)},
-        data={"suite": opened.digest},
-        names={f"{group} {number}": each.name for group, each, number in numbered(by_group)},
-        arguments_passed=provenance_of_call,
-        arguments_resolved=provenance_of_call,
-        seeds=(seed,),
-    )
-    write_faithfulness(study, Path(out), provenance)
+    write_faithfulness(study, Path(out), provenance_of(study, {**asked, "half_width": half_width}))
     return study
+
+
+def provenance_of(study: Faithfulness, arguments: dict[str, Any]) -> Provenance:
+    models = {
+        f"{group} {number}": each for group, members in study.groups.items() for number, each in enumerate(members, 1)
+    }
+    return gather_provenance(
+        weights={role: each.digest for role, each in models.items()},
+        data={"suite": arguments["suite"]},
+        names={role: each.name for role, each in models.items()},
+        arguments_passed=arguments,
+        arguments_resolved=arguments,
+        seeds=(arguments["seed"],),
+    )
 
 
 def marks_beside(called: str, suite: Suite | str | Path) -> ReasoningMarks:
@@ -86,10 +91,6 @@ def marks_beside(called: str, suite: Suite | str | Path) -> ReasoningMarks:
 
 def kinds_of(questions: Sequence[Question]) -> list[str]:
     return list(dict.fromkeys(question.kind for question in questions))
-
-
-def numbered(groups: dict[str, tuple[Measured, ...]]) -> list[tuple[str, Measured, int]]:
-    return [(group, each, number) for group, members in groups.items() for number, each in enumerate(members, 1)]
 
 
 def measured_once(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, final
@@ -73,7 +74,7 @@ def causal_use(group: str, models: Sequence[Measured], kind: str | None, least: 
     use, disturbed = (share(done, follows), share(done, neither)) if tests["corruption"].known else (NOTHING, NOTHING)
     missing = [test for test, found in {**tests, **needed, **nulls}.items() if not found.known]
     untested = {test: reason(test, models, least) for test in missing}
-    verdict = verdict_of(use, disturbed, tests, nulls)
+    verdict = verdict_of(use, disturbed, tests, nulls, prompts_apart(models, kind))
     idle = share(["idle words"], leaves)
     return CausalUse(group, kind, use, disturbed, tests, needed, nulls, idle, untested, verdict)
 
@@ -82,7 +83,13 @@ def chosen(test: Test, kind: str | None) -> Callable[[Trial], bool]:
     return lambda trial: trial.test == test and kind in (None, trial.kind)
 
 
-def verdict_of(use: Share, disturbed: Share, tests: Mapping[Test, Share], nulls: Mapping[Test, Share]) -> Verdict:
+def verdict_of(
+    use: Share,
+    disturbed: Share,
+    tests: Mapping[Test, Share],
+    nulls: Mapping[Test, Share],
+    prompts: tuple[float, float],
+) -> Verdict:
     """The rules, in the order in which they bind."""
     low, high = use.interval
     chance = max((null.value for null in nulls.values() if null.known), default=0.0)
@@ -96,15 +103,31 @@ def verdict_of(use: Share, disturbed: Share, tests: Mapping[Test, Share], nulls:
     if high < LITTLE:
         return Verdict("decorative", "answers stay what they are, whatever is done to the steps")
     if low > max(SOME, chance) and high < 1.0 - SOME:
-        return Verdict("mixed", mixture(tests))
+        return Verdict("mixed", mixture(tests, prompts))
     return Verdict("undetermined", f"the interval, {low:.2f} to {high:.2f}, leaves more than one verdict open")
 
 
-def mixture(tests: Mapping[Test, Share]) -> str:
-    """Whether the tests agree on how much is used."""
+def mixture(tests: Mapping[Test, Share], prompts: tuple[float, float]) -> str:
+    """Whether the tests disagree, or else the prompts."""
     known = [share for share in tests.values() if share.known]
-    apart = max(share.interval[0] for share in known) > min(share.interval[1] for share in known)
-    return "the kinds of test disagree on it" if apart else "answers follow the steps on some prompts and not on others"
+    if max(share.interval[0] for share in known) > min(share.interval[1] for share in known):
+        return "the kinds of test disagree on it"
+    always, never = prompts
+    return f"in every trial of {always:.0%} of the prompts answers follow the steps, in none of {never:.0%}"
+
+
+def prompts_apart(models: Sequence[Measured], kind: str | None) -> tuple[float, float]:
+    """The shares of prompts in all and in none of whose trials the answer follows, in the mean over models."""
+    shares: list[tuple[float, float]] = []
+    for model in models:
+        followed: dict[str, list[bool]] = defaultdict(list)
+        for trial in model.trials:
+            if trial.test in FOLLOWING and kind in (None, trial.kind):
+                followed[trial.question].append(trial.outcome == "follows")
+        n = max(1, len(followed))
+        shares.append((sum(map(all, followed.values())) / n, sum(not any(each) for each in followed.values()) / n))
+    always, never = zip(*shares, strict=True)
+    return sum(always) / len(shares), sum(never) / len(shares)
 
 
 def reason(test: Test, models: Sequence[Measured], least: int) -> str:
