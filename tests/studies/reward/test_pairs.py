@@ -11,6 +11,7 @@ import pytest
 from heldout.errors import InputError
 from heldout.studies.reward import PairSet
 from heldout.studies.reward.best_of_n import Candidates
+from heldout.studies.reward.pairs import ALPHA, least_groups
 
 
 def rows(feature: str, groups: int, **more: Any) -> list[dict[str, Any]]:
@@ -92,3 +93,10 @@ def test_candidates_need_prompts_and_the_same_features(tmp_path: Path) -> None:
         "candidates of 1 prompts",
         "candidates with the features [] and ['length']",
     ]
+
+
+def test_more_features_need_more_groups() -> None:
+    """Of n groups, all orientations of which are tried, the rarest two are 2 of 2^n."""
+    for n_features in (1, 2, 4, 10, 30):
+        groups = least_groups("test", n_features)
+        assert n_features * 2 / 2**groups <= ALPHA

@@ -24,7 +24,9 @@ from heldout.studies.reward.scoring import Place, Scores
 from heldout.studies.reward.slopes import accuracy, mean_slope, slope_per_pair
 
 RANDOM_DIRECTIONS = 19
-STRENGTHS = (0.5, 1.0, 1.5, 2.0)
+STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
+MOST_LAYERS = 6
+"""At which places are tried, at even distances where a model has more."""
 KEPT = 0.02
 """The loss of accuracy on quality that a site may cost, where there is one that costs no more."""
 
@@ -61,8 +63,12 @@ class Ablation:
 
 def candidate_places(model: Model) -> list[Place]:
     """The stream at every token before the first layer and after each but the last, and at the last token after each."""
-    streams = [Site("resid_pre", 0), *model.sites("resid_post")]
-    return [*(Place(site, True) for site in streams[:-1]), *(Place(site, False) for site in streams[1:])]
+    layers = np.unique(np.linspace(0, model.n_layers - 1, min(model.n_layers, MOST_LAYERS)).astype(int)).tolist()
+    after = [Site("resid_post", layer) for layer in layers]
+    return [
+        *(Place(site, True) for site in (Site("resid_pre", 0), *after[:-1])),
+        *(Place(site, False) for site in after),
+    ]
 
 
 def ablate(model: Model, feature: str, pairs: PairSet, chosen: FeatureDirections, seed: int) -> Ablation:

@@ -8,9 +8,9 @@ from typing import final
 import numpy as np
 
 from heldout.statistics import mean_interval, permutation_p_value
-from heldout.studies.reward.pairs import QUALITY, PairSet, group_means
+from heldout.studies.reward.pairs import ALPHA, QUALITY, PairSet, group_means
 from heldout.studies.reward.scoring import Scores
-from heldout.studies.reward.slopes import ALPHA, WORTH, mean_slope, permuted_means, slope_per_pair
+from heldout.studies.reward.slopes import WORTH, mean_slope, permuted_means, slope_per_pair
 
 
 @final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,8 +23,9 @@ QUALITY = "quality"
 Split = Literal["fit", "select", "test"]
 SPLITS: tuple[Split, ...] = ("fit", "select", "test")
 SHARES = (0.35, 0.2, 0.45)
-LEAST_GROUPS = {"fit": 4, "select": 4, "test": 6}
-"""Below six groups no permutation of their orientation is rarer than 1 in 32."""
+LEAST_GROUPS: dict[Split, int] = {"fit": 4, "select": 4, "test": 6}
+ALPHA = 0.05
+"""Of a finding, over all features together."""
 
 
 class PairRow(BaseModel):
@@ -138,12 +140,19 @@ def check_pairs(called: str, pairs: Sequence[Pair]) -> None:
     if not set(features) - {QUALITY}:
         problems.add("no feature but quality", "pairs of a feature that may be spurious", "add pairs of length, say")
     for feature in features:
-        for split, least in LEAST_GROUPS.items():
+        for split in SPLITS:
+            least = least_groups(split, len(features) - 1)
             count = len({pair.group for pair in pairs if pair.feature == feature and pair.split == split})
             if count < least:
                 problems.add(
                     f"{count} groups of {feature} in the split {split}",
-                    f"at least {least}: fewer give no 95 % interval and no permutation test",
+                    f"at least {least}: fewer give no 95 % interval, or no permutation test that can find anything",
                     f"write more pairs of {feature}, of other templates or prompts",
                 )
     problems.raise_if_any()
+
+
+def least_groups(split: Split, n_features: int) -> int:
+    """So many that, of test groups, the rarest of all orientations is rarer than ALPHA for each of the features."""
+    needed = math.ceil(1 + math.log2(max(n_features, 1) / ALPHA)) if split == "test" else 0
+    return max(LEAST_GROUPS[split], needed)

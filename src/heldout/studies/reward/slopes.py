@@ -10,13 +10,12 @@ import numpy as np
 
 from heldout.seeds import numpy_generator
 from heldout.statistics import mean_interval, permutation_p_value
-from heldout.studies.reward.pairs import QUALITY, Pair, PairSet, group_means
+from heldout.studies.reward.pairs import ALPHA, QUALITY, Pair, PairSet, group_means
 from heldout.studies.reward.scoring import Array, Scores
 
 DRAWS = 1999
 WORTH = 0.1
 """A slope of less than this share of a unit of quality is not worth calling a finding."""
-ALPHA = 0.05
 
 Reading = Literal["rewarded", "punished", "negligible", "undecided"]
 
