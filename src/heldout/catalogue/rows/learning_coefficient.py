@@ -12,7 +12,7 @@ LEARNING_COEFFICIENT = (
         needs="a loss over all of the data as a function of the weights (`token_loss` and `own_outputs` make one of a "
         "model and samples), and gradients",
         assumes="The weights are a local minimum of that loss.",
-        fails="Where curvatures spread over many decades, as in most language models, levels are no plateau, and all that "
-        "comes is a refusal; a multiplicity above 2 hides more than the interval allows for.",
+        fails="Where curvatures spread over many decades, as in the language model that was tried, levels are no plateau, "
+        "and all that comes is a refusal; a multiplicity above 2 hides more than the interval allows for.",
     ),
 )
