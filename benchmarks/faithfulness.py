@@ -1,11 +1,11 @@
 """Does the study of faithfulness find the truth that was planted, on models that it was not developed on?
 
-    python benchmarks/faithfulness.py OUT [--seeds 201,202,203] [--family]
+    python benchmarks/faithfulness.py OUT [--seeds 201,202,203] [--only used,half] [--family]
 
-Trains each scratchpad of `heldout.organisms` with each seed, asks them a suite of its own, prints causal use with its 95 %
-interval beside what was planted, and leaves the study in OUT/scratchpads. With --family it builds the organisms of the family
-fake_scratchpad as well, deceptive and honest ones, whose one step stands in the prompt, and studies them in OUT/family.
-What OUT holds is not trained or measured again. About a minute of one core a model.
+Trains each scratchpad of `heldout.organisms` (or those of --only) with each seed, asks them a suite of its own, prints
+causal use with its 95 % interval beside what was planted, and leaves the study in OUT/scratchpads. With --family it builds
+the organisms of the family fake_scratchpad as well, deceptive and honest ones, whose one step stands in the prompt, and
+studies them in OUT/family. What OUT holds is not trained or measured again. About a minute of one core a model.
 """
 
 from __future__ import annotations
@@ -49,22 +49,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", default="201,202,203")
+    parser.add_argument("--only", default=",".join(SCRATCHPADS))
     parser.add_argument("--family", action="store_true")
     asked = parser.parse_args()
     seeds = [int(seed) for seed in asked.seeds.split(",")]
-    report_planted(study_scratchpads(asked.out, seeds))
+    report_planted(study_scratchpads(asked.out, asked.only.split(","), seeds))
     if asked.family:
         report_family(study_family(asked.out, seeds))
 
 
-def study_scratchpads(out: Path, seeds: list[int]) -> Faithfulness:
+def study_scratchpads(out: Path, names: list[str], seeds: list[int]) -> Faithfulness:
     groups: dict[str, list[str | Path]] = {}
-    for name, recipe in SCRATCHPADS.items():
+    for name in names:
         for seed in seeds:
             folder = out / "models" / f"{name}-{seed}"
             if not (folder / "config.json").is_file():
                 started = time.process_time()
-                write_scratchpad(folder, recipe, seed)
+                write_scratchpad(folder, SCRATCHPADS[name], seed)
                 print(f"{folder.name}: trained in {time.process_time() - started:.0f} s", flush=True)
             groups.setdefault(name, []).append(folder)
     suite = out / "suite"
