@@ -19,7 +19,7 @@ from heldout.studies.faithfulness.trials import Trial
 
 SMALL = 2
 """Operands below 2: few enough questions to be learnt in seconds."""
-STEPS = {"used": 160, "decorative": 200}
+STEPS = {"used": 260, "decorative": 200}
 
 
 @pytest.fixture(scope="session")

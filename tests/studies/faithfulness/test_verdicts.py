@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from heldout.statistics import proportion_interval
@@ -111,7 +112,7 @@ def test_trials_of_one_prompt_are_one_prompt(fake) -> None:
 
 def test_a_test_that_one_seed_lacks_is_none(fake) -> None:
     whole = [*fake.outcomes("corruption", "f" * N), *fake.outcomes("hint", "f" * N)]
-    found = use([fake.measured(whole), corruption(fake, "f" * N, name="bare", hints=N)])
+    found = use([fake.measured(whole, hints=N, moved=N), corruption(fake, "f" * N, name="bare", hints=N)])
     assert not found.tests["hint"].known
     assert found.untested["hint"] == "the hints moved 0 of 100 answers of bare; it takes 20"
     assert found.use.value == 1.0
@@ -126,13 +127,11 @@ def test_seeds_that_differ_widen_the_interval(fake) -> None:
 
 
 def test_the_interval_covers_the_truth(fake) -> None:
-    """Of 200 samples of 100 prompts with a true share of 0.3, about 190 have it in their interval."""
-    import numpy as np
-
+    """Of 100 samples of 100 prompts with a true share of 0.3, about 95 have it in their interval."""
     generator = np.random.default_rng(5)
     covered = 0
-    for _ in range(200):
+    for _ in range(100):
         answers = "".join("f" if hit else "s" for hit in generator.random(N) < 0.3)
         low, high = share([corruption(fake, answers)]).interval
         covered += low <= 0.3 <= high
-    assert covered >= 184
+    assert covered >= 89
