@@ -1,0 +1,131 @@
+"""The page of the study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from heldout.evidence import Claim
+from heldout.report.html import Markup, element, joined, table
+from heldout.studies.crispness.decoding import PERMUTED, UNTRAINED, WORDS
+from heldout.studies.crispness.drawing import TITLE
+from heldout.studies.crispness.findings import CRITERIA, CrispnessStudy, LatentFinding
+from heldout.studies.drawing import Drawing
+from heldout.studies.pages import claim_list, section, study_page, titled
+
+GLOSSARY = (
+    ("latent", "a variable that people use: the tense of a sentence, whether a passage is code"),
+    ("control task", "a random label for each word, which a readout can only learn by heart (Hewitt and Liang 2019)"),
+    ("untrained twin", "the same shape with random weights"),
+    ("differing and agreeing pairs", "two texts whose values of the latent differ, and two whose values are the same"),
+    ("flip", "adding the difference of the class means, fitted on other texts, to one text of a pair"),
+    ("contrast", "the change of the score of differing pairs less that of agreeing pairs"),
+    ("rank", "the first directions of repeated readouts that keep 95 % of the accuracy above chance"),
+    ("spread", "how many such directions must be removed until nothing is read off"),
+    (
+        "boundary density",
+        "neurons of one MLP whose sign changes on the line between the last tokens of two texts, per length",
+    ),
+)
+
+
+def report_page(study: CrispnessStudy, claims: Sequence[Claim], plates: Sequence[Drawing]) -> str:
+    trained = f"{len(study.found)} latents of {study.text_set} in {study.model} ({study.family})"
+    return study_page(
+        command="heldout study crispness",
+        title=TITLE,
+        facts=f"{trained}, beside {study.twins} untrained twins",
+        answer=joined(element("p", answer(study)), verdict_table(study)),
+        drawings=plates,
+        sections=joined(
+            section(
+                "The numbers",
+                titled("Read off", None, reading_table(study.found)),
+                titled("Used and shaped", None, use_table(study.found)),
+                titled("The same of the first untrained twin", None, use_table(study.twin)),
+            ),
+            section("What crisp means here", element("ul", [element("li", f"{k}: {v}") for k, v in CRITERIA.items()])),
+            section("Path length", element("p", path_words(study))),
+            section("Claims", claim_list(claims)),
+        ),
+        words=GLOSSARY,
+    )
+
+
+def answer(study: CrispnessStudy) -> str:
+    """What was found, in a sentence or two."""
+    crisp = [each.latent for each in study.crisp]
+    rest = [each.latent for each in study.found if not each.crisp]
+    decoded = sum(each.met["decoded"] for each in study.found)
+    used = sum(each.met["used"] for each in study.found)
+    count = len(study.found)
+    first = f"{len(crisp)} of {count} latents are crisp by all five criteria{': ' + ', '.join(crisp) if crisp else ''}."
+    second = f" {', '.join(rest)} fail at least one." if rest else ""
+    return f"{first}{second} {decoded} of {count} are read off beyond every null, and {used} are used."
+
+
+def verdict_table(study: CrispnessStudy) -> Markup:
+    rows = [(each.latent, *(mark(each.met[name]) for name in CRITERIA), mark(each.crisp)) for each in study.found]
+    return table(("latent", *CRITERIA, "crisp"), rows)
+
+
+def mark(met: bool) -> Markup:
+    sign, look = ("✓", "generalised") if met else ("✕", "deceptive")
+    return element("span", sign, class_=f"badge {look}")
+
+
+def reading_table(found: Sequence[LatentFinding]) -> Markup:
+    head = ("latent", "site", "first site", "accuracy", "95 % interval", "permuted", "twins", "bag", "p", "selectivity")
+    return table(head, [reading_row(each) for each in found])
+
+
+def reading_row(each: LatentFinding) -> tuple[str, ...]:
+    def null(name: str) -> str:
+        value = each.null(name)
+        return "–" if value is None else f"{value.mean:.2f}"
+
+    chosen = each.selectivity.value
+    return (
+        each.latent,
+        each.site,
+        each.first_site,
+        f"{each.accuracy:.2f}",
+        f"{each.interval[0]:.2f} to {each.interval[1]:.2f}",
+        *(null(name) for name in (PERMUTED, UNTRAINED, WORDS)),
+        f"{each.p_value:.2g}",
+        "–" if chosen is None else f"{chosen:.2f}",
+    )
+
+
+def use_table(found: Sequence[LatentFinding]) -> Markup:
+    head = (
+        "latent", "accuracy", "flip", "p", "random, largest", "removal", "p", "distance", "rank", "random rank", "spread",
+        "boundary ratio", "p",
+    )  # fmt: skip
+    return table(head, [use_row(each) for each in found])
+
+
+def use_row(each: LatentFinding) -> tuple[str, ...]:
+    size, flip, removal, borders = each.dimensions, each.use.flip, each.use.removal, each.borders
+    most = len(size.left) * size.free
+    return (
+        each.latent,
+        f"{each.accuracy:.2f}",
+        f"{flip.value:+.3f}",
+        f"{flip.p_value:.2g}",
+        f"{max(flip.draws):+.3f}",
+        f"{removal.value:+.3f}",
+        f"{removal.p_value:.2g}",
+        f"{flip.gap:.3f}",
+        "–" if size.rank is None else str(size.rank),
+        "–" if size.random_rank is None else str(size.random_rank),
+        f"> {most}" if size.spread is None else str(size.spread),
+        "–" if borders is None else f"{borders.ratio:.2f}",
+        "–" if borders is None else f"{borders.p_value:.2g}",
+    )
+
+
+def path_words(study: CrispnessStudy) -> str:
+    path = study.path
+    if path.value is None:
+        return f"Not measured: {path.missing}."
+    return f"{path.value:.1f} sublayers in sequence, against {path.untrained or 0:.1f} of an untrained twin."

@@ -1,0 +1,78 @@
+"""The streams of texts: one vector a text at each depth of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from heldout.models import Model, Site, Tokens, batches_by_length
+from heldout.shapes import Float
+from heldout.studies.crispness.texts import LabelledText, Part
+from heldout.techniques.probes import bag_of_tokens
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Labels = NDArray[np.str_]
+Progress = Callable[[str, int, int], None]
+
+SITES = 9
+BATCH = 64
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LatentTexts:
+    """The texts of one latent as a model's tokens, with their streams (mean over tokens in an encoder, last token in a
+    causal model) at every site, text × width."""
+
+    texts: tuple[LabelledText, ...]
+    tokens: Tokens
+    streams: dict[Site, Array]
+
+    @property
+    def labels(self) -> Labels:
+        return np.array([text.value for text in self.texts])
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        return tuple(sorted(set(self.labels.tolist())))
+
+    def rows(self, part: Part) -> NDArray[np.int_]:
+        """The numbers of the texts of one part."""
+        return np.flatnonzero([text.part == part for text in self.texts])
+
+    def bag(self) -> Array:
+        """How often each token stands in each text."""
+        vocabulary = torch.unique(self.tokens.ids[self.tokens.mask.bool()])
+        return bag_of_tokens(self.tokens.ids, self.tokens.mask, vocabulary).double().numpy()
+
+
+def stream_sites(model: Model, most: int = SITES) -> list[Site]:
+    """The embedding and the stream after layers, spread evenly."""
+    layers = sorted({round(place) for place in np.linspace(0, model.n_layers - 1, min(most - 1, model.n_layers))})
+    return [Site("resid_pre", 0), *(Site("resid_post", layer) for layer in layers)]
+
+
+def pooled(model: Model, stream: Float[Tensor, "*copies batch position d_model"], tokens: Tokens) -> Tensor:
+    """One vector a text: the mean over its tokens in an encoder, the last token in a causal model."""
+    if model.architecture.causal:
+        return stream[..., -1, :]
+    weights = tokens.mask.to(stream)
+    return torch.einsum("...bpd,bp->...bd", stream, weights) / weights.sum(dim=1, keepdim=True)
+
+
+def read_texts(model: Model, texts: Sequence[LabelledText], sites: Sequence[Site]) -> LatentTexts:
+    """Raises InputError as `Model.tokenize` and `Model.trace` do."""
+    tokens = model.tokenize([text.text for text in texts])
+    streams = {site: np.empty((len(texts), model.d_model)) for site in sites}
+    for rows, part in batches_by_length(tokens, BATCH):
+        trace = model.trace(part, sites, logits=False)
+        for site in sites:
+            streams[site][rows.numpy()] = pooled(model, trace[site], part).double().cpu().numpy()
+    return LatentTexts(tuple(texts), tokens, streams)
