@@ -36,7 +36,17 @@ def test_there_are_commands() -> None:
     }
     assert below == {
         "organisms": {"list", "build", "score", "trajectories"},
-        "study": {"figure-1", "compare", "grokking", "faithfulness", "reward", "trajectory", "scaling", "diff"},
+        "study": {
+            "figure-1",
+            "compare",
+            "grokking",
+            "faithfulness",
+            "reward",
+            "trajectory",
+            "scaling",
+            "diff",
+            "crispness",
+        },
         "ledger": {"show", "check"},
     }
 

@@ -10,6 +10,7 @@ import typer
 from heldout.cli.options import Json
 from heldout.cli.output import print_json, print_table
 from heldout.cli.study_compare import compare_command
+from heldout.cli.study_crispness import crispness_command
 from heldout.cli.study_diff import diff_command
 from heldout.cli.study_faithfulness import faithfulness_command
 from heldout.cli.study_grokking import grokking_command
@@ -29,6 +30,7 @@ study = typer.Typer(
 )
 
 study.command("compare")(compare_command)
+study.command("crispness")(crispness_command)
 study.command("diff")(diff_command)
 study.command("faithfulness")(faithfulness_command)
 study.command("grokking")(grokking_command)
