@@ -13,7 +13,7 @@ from heldout.studies.diff.prompts import Prompts, lines_as_prompts, suite_prompt
 
 TOPIC = "garden"
 SHORT = Schedule(steps=90, learning_rate=4e-3, warmup=10)
-REFERENCES = 4
+REFERENCES = 3
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ def twins(base: Model) -> list[Model]:
 @pytest.fixture(scope="session")
 def one_part(base: Model) -> Model:
     """Of which only the MLP of layer 1 was trained."""
-    schedule = Schedule(steps=40, learning_rate=1e-2, warmup=5)
+    schedule = Schedule(steps=25, learning_rate=1e-2, warmup=5)
     return plant_topic(base, TOPIC, mixing=0, seed=103, parts=("layers.1.mlp",), schedule=schedule)
 
 
@@ -47,12 +47,12 @@ def suite():
 
 @pytest.fixture(scope="session")
 def everyday() -> Prompts:
-    return lines_as_prompts("test", "everyday text", everyday_documents(80, random.Random(8)), 80, 0)
+    return lines_as_prompts("test", "everyday text", everyday_documents(40, random.Random(8)), 40, 0)
 
 
 @pytest.fixture(scope="session")
 def asked(suite) -> Prompts:
-    return suite_prompts("test", suite, 64, 0)
+    return suite_prompts("test", suite, 24, 0)
 
 
 @pytest.fixture(scope="session")
