@@ -40,18 +40,18 @@ def grokking_command(
     modulus: Annotated[int | None, typer.Option(help="The numbers are added modulo this.", show_default="53")] = None,
     width: Annotated[int | None, typer.Option(help="Of the residual stream.", show_default="64")] = None,
     heads: Annotated[int | None, typer.Option(help="Attention heads.", show_default="4")] = None,
-    mlp_width: Annotated[int | None, typer.Option(help="Neurons of the MLP.", show_default="1024")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of AdamW.", show_default="0.01")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Of AdamW.", show_default="2")] = None,
+    mlp_width: Annotated[int | None, typer.Option(help="Neurons of the MLP.", show_default="512")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of AdamW.", show_default="0.015")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Of AdamW.", show_default="1.5")] = None,
     epsilon: Annotated[float | None, typer.Option(help="Of AdamW.", show_default="1e-5")] = None,
     cool_down: Annotated[
         float | None,
         typer.Option(
-            help="The share of steps, at the end, in which the learning rate falls to 0.", show_default="0.25"
+            help="The share of steps, at the end, in which the learning rate falls to 0.", show_default="0.35"
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Steps of training, all pairs at once.", show_default="1500")
+        int | None, typer.Option(help="Steps of training, all pairs at once.", show_default="2500")
     ] = None,
     checkpoints: Annotated[int | None, typer.Option(help="Checkpoints to measure at.", show_default="40")] = None,
     workers: Workers = None,

@@ -35,13 +35,13 @@ class Recipe:
     modulus: int = 53
     width: int = 64
     heads: int = 4
-    mlp_width: int = 1024
+    mlp_width: int = 512
     fraction: float = 0.3
-    learning_rate: float = 1e-2
-    weight_decay: float = 2.0
+    learning_rate: float = 1.5e-2
+    weight_decay: float = 1.5
     epsilon: float = 1e-5
-    cool_down: float = 0.25
-    steps: int = 1500
+    cool_down: float = 0.35
+    steps: int = 2500
     checkpoints: int = 40
 
     def __post_init__(self) -> None:
@@ -70,8 +70,8 @@ class Recipe:
 
     @property
     def kept_steps(self) -> list[int]:
-        """Rising steps, closer together early on: the square of equal distances, so that 40 of 1500 are 1 apart at the
-        start and 76 at the end."""
+        """Rising steps, closer together early on: the square of equal distances, so that 40 of 2500 are 2 apart at the
+        start and 127 at the end."""
         last = self.checkpoints - 1
         steps: list[int] = []
         for place in range(self.checkpoints):
