@@ -1,4 +1,4 @@
-"""`heldout study`: what many finished audits say together."""
+"""`heldout study`: what training, tuning or a claim about models comes to inside, and what many audits say together."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 PAGE = "report.html"
 
 study = typer.Typer(
-    help="Sum up many finished audits, compare models inside, or follow a model that learns to add.",
-    short_help="Sum up finished audits; compare models; grokking.",
+    help="Ask what training, tuning or a claim about models comes to inside. Each study leaves a table, a figure, claims and a page.",
+    short_help="What training and tuning do inside models.",
 )
 
 study.command("compare")(compare_command)
