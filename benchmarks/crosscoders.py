@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -41,6 +42,7 @@ CASES = {
     "widths 32 and 24": PlantedDictionary(widths=(32, 24)),
 }
 SPARSITIES = (BatchTopK(), BatchTopK(7.0), L1(), L1(0.2))
+"""About as many codes a row as there are in truth, and more; the penalties that come nearest."""
 
 
 @dataclass
@@ -68,7 +70,7 @@ class Tally:
         return [share(self.false, self.said), kinds or "–", share(self.found, self.planted)]
 
 
-def truth(seeds: int) -> None:
+def truth(seeds: int, chosen: str) -> None:
     columns = (
         "dictionary",
         "crosscoder",
@@ -82,14 +84,13 @@ def truth(seeds: int) -> None:
     )
     print_row(columns)
     print_row(["---"] * len(columns))
-    for case, dictionary in CASES.items():
-        for sparsity in SPARSITIES:
+    for case, sparsity in product(CASES, SPARSITIES):
+        if chosen in f"{case}, {named(sparsity)}":
             started = time.process_time()
-            by_norms, by_scaling, last = tallies(dictionary, sparsity, seeds)
+            by_norms, by_scaling, last = tallies(CASES[case], sparsity, seeds)
             seconds = (time.process_time() - started) / seeds
             latents = last.latents
-            setting = f"{sparsity.name} {getattr(sparsity, 'active', getattr(sparsity, 'penalty', None)):g}"
-            head = [case, setting, f"{min(latents.explained):.2f}", f"{latents.codes_a_row:.1f}"]
+            head = [case, named(sparsity), f"{min(latents.explained):.2f}", f"{latents.codes_a_row:.1f}"]
             print_row([*head, "norms", *by_norms.cells(), ""])
             print_row([*head, "and scaling", *by_scaling.cells(), f"{seconds:.0f}"])
 
@@ -152,6 +153,10 @@ def beside_itself(pair: PlantedPair, noise: float, seed: int) -> tuple[np.ndarra
     return pair.a, pair.codes @ pair.atoms_a + noise * drawn
 
 
+def named(sparsity: BatchTopK | L1) -> str:
+    return f"{sparsity.name} {sparsity.active if isinstance(sparsity, BatchTopK) else sparsity.penalty:g}"
+
+
 def share(count: int, total: int) -> str:
     return f"{count} of {total}" + (f" ({count / total:.0%})" if total else "")
 
@@ -163,12 +168,13 @@ def print_row(cells: Iterable[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("truth", "nulls"))
+    parser.add_argument("--only", default="", help="cases whose name has this in it, such as 'noise 0.2, l1'")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--runs", type=int, default=20)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.what == "truth":
-        truth(arguments.seeds)
+        truth(arguments.seeds, arguments.only)
     else:
         nulls(arguments.runs)
 

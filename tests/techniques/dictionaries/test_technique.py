@@ -90,6 +90,18 @@ def test_activations_that_cannot_be_compared_are_refused(a, b, groups, found: st
     assert [problem.found for problem in raised.value.problems] == [found]
 
 
+def test_settings_that_cannot_be_run_are_refused_together() -> None:
+    with pytest.raises(InputError) as raised:
+        CrosscoderComparison(training=Training(steps=0), nulls=NullRuns(0, -1, level=1.0), held_out=0.0)
+    assert [problem.found for problem in raised.value.problems] == [
+        "0 unrelated runs",
+        "-1 identical runs",
+        "level=1.0",
+        "held_out=0.0",
+        "64 latents, 0 steps, 512 rows a batch",
+    ]
+
+
 def test_nothing_to_compare_with_is_refused(honest, samples) -> None:
     with pytest.raises(InputError) as raised:
         CrosscoderDiff((SITE,)).run(honest, samples)

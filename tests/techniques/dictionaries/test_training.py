@@ -45,7 +45,9 @@ def test_one_model_alone_has_a_sparse_autoencoder_that_finds_its_atoms(pair) -> 
     atoms = pair.atoms_a[np.linalg.norm(pair.atoms_a, axis=1) > 0.99]
     directions = side.decoder / side.decoder.norm(dim=1, keepdim=True)
     cosines = torch.tensor(atoms, dtype=torch.float32) @ directions.T
-    assert float((cosines.max(dim=1).values > 0.95).float().mean()) >= 0.8
+    best = cosines.max(dim=1).values
+    assert float(best.median()) > 0.99
+    assert float(best.min()) > 0.8
 
 
 def test_a_crosscoder_reconstructs_in_the_units_of_standard_activations(pair) -> None:

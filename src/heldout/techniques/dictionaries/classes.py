@@ -39,7 +39,8 @@ class Limits:
         if not shown.size:
             return cls(np.zeros(len(shown)), np.full(len(shown), np.inf))
         each = 1 - (1 - level) / len(shown)
-        return cls(np.minimum(np.quantile(shown, each, axis=1), ONE_SIDED), np.maximum(shown.max(axis=1), ONE_SIDED))
+        absent = np.clip(np.quantile(shown, each, axis=1), 0.0, ONE_SIDED)
+        return cls(absent, np.maximum(shown.max(axis=1), ONE_SIDED))
 
     def classes(self, latents: Latents) -> tuple[LatentClass, ...]:
         """`only A` and `only B` are one-sided by their norms, and show no more of themselves in the other model than

@@ -38,6 +38,9 @@ class CrosscoderComparison:
     held_out: float = 0.25
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        check_settings(self.training, self.nulls, self.held_out)
+
     def compare(self, a: Any, b: Any, groups: Sequence[int] | None = None) -> CrosscoderFindings:
         """Of activations [row, feature] of A and of B, whose row i is the same token. `groups` are of the rows, such as the
         number of the prompt: rows of a group are alike and are held out together."""
@@ -89,6 +92,24 @@ def held_out_rows(rows: int, groups: Sequence[int] | None, share: float, seed: i
     chosen = torch.zeros(count, dtype=torch.bool)
     chosen[order[: max(1, round(share * count))]] = True
     return chosen[torch.as_tensor(numbers)]
+
+
+def check_settings(training: Training, nulls: NullRuns, held_out: float) -> None:
+    problems = Problems("CrosscoderComparison")
+    if nulls.unrelated < 1:
+        next_step = "pass NullRuns(unrelated=1) or more: two give steadier limits"
+        problems.add(
+            f"{nulls.unrelated} unrelated runs", "at least one, which sets the limits of the classes", next_step
+        )
+    if nulls.identical < 0:
+        problems.add(f"{nulls.identical} identical runs", "none or more", "pass NullRuns(identical=0) to go without")
+    for name, value in (("level", nulls.level), ("held_out", held_out)):
+        if not 0 < value < 1:
+            problems.add(f"{name}={value}", "a share between 0 and 1", "leave it out for the default")
+    if min(training.latents, training.steps, training.rows) < 1:
+        found = f"{training.latents} latents, {training.steps} steps, {training.rows} rows a batch"
+        problems.add(found, "at least one of each", "leave them out for the defaults")
+    problems.raise_if_any()
 
 
 def check_rows(called: str, pair: Pair, groups: Sequence[int] | None) -> None:
