@@ -12,7 +12,7 @@ from heldout.models import Model, Tokens
 from heldout.seeds import numpy_generator
 from heldout.statistics import permutation_p_value
 from heldout.studies.crispness.pairs import TextPairs
-from heldout.studies.crispness.reading import Array, LatentTexts
+from heldout.studies.crispness.reading import Array, Flags, LatentTexts
 from heldout.techniques.polytopes import boundaries, is_piecewise_linear, read_site
 
 DRAWS = 999
@@ -64,11 +64,11 @@ def last_stream(model: Model, layer: int, tokens: Tokens) -> torch.Tensor:
     return model.trace(tokens, [site], positions=-1, logits=False)[site][:, 0]
 
 
-def ratio(density: Array, differs: Array) -> float:
+def ratio(density: Array, differs: Flags) -> float:
     return float(density[differs].mean() / max(density[~differs].mean(), 1e-12))
 
 
-def bootstrapped(density: Array, differs: Array, generator: np.random.Generator) -> tuple[float, float]:
+def bootstrapped(density: Array, differs: Flags, generator: np.random.Generator) -> tuple[float, float]:
     parts = (density[differs], density[~differs])
     means = [part[generator.integers(len(part), size=(DRAWS, len(part)))].mean(axis=1) for part in parts]
     low, high = np.quantile(means[0] / means[1].clip(1e-12), [0.025, 0.975])

@@ -11,7 +11,7 @@ import io
 import re
 import sysconfig
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -36,16 +36,16 @@ MODULES: dict[Part, tuple[str, ...]] = {
     "test": ("subprocess", "threading", "typing", "unittest/case", "zipfile", "dataclasses"),
 }
 """For code against prose."""
-MOST = {"fit": 240, "select": 80, "test": 120}
+MOST: dict[Part, int] = {"fit": 240, "select": 80, "test": 120}
 LEAST_WORDS, MOST_WORDS = 6, 16
 
 
-def passages(seed: int, most: dict[str, int] = MOST) -> Iterator[LabelledText]:
+def passages(seed: int, most: Mapping[Part, int] = MOST) -> Iterator[LabelledText]:
     """Balanced in every part; the group is the module, the word the passage's first."""
     for part in MOST:
         yield from balanced("topic", part, {topic: topic_prose(topic, part) for topic in TOPICS}, most[part], seed)
     for part in MOST:
-        kinds = {"prose": [], "code": []}
+        kinds: dict[str, list[tuple[str, str]]] = {"prose": [], "code": []}
         for module in MODULES[part]:
             kinds["prose"] += [(module, text) for text in prose_of(module)]
             kinds["code"] += [(module, text) for text in code_of(module)]

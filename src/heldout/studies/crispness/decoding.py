@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -21,7 +20,7 @@ from heldout.execution.result import Null
 from heldout.models import Site
 from heldout.seeds import numpy_generator
 from heldout.statistics import paired_gain_p_value, permutation_p_value
-from heldout.studies.crispness.reading import Array, Flags, Labels, LatentTexts
+from heldout.studies.crispness.reading import Array, Flags, Labels, LatentTexts, Rows
 
 PERMUTED, UNTRAINED, WORDS = "permuted labels", "untrained twin", "bag of tokens"
 PERMUTATIONS = 999
@@ -129,7 +128,7 @@ def selectivity(streams: Array, texts: LatentTexts, seed: int, draws: int = CONT
     return Selectivity(task, tuple(controls))
 
 
-def half_accuracy(streams: Array, labels: Labels, first: NDArray[np.int_], second: NDArray[np.int_]) -> float:
+def half_accuracy(streams: Array, labels: Labels, first: Rows, second: Rows) -> float:
     if len(set(labels[first].tolist())) < 2:
         return float(np.mean(labels[second] == labels[first][0]))
     return float(readout(streams[first], labels[first]).score(streams[second], labels[second]))

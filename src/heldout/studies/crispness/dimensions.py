@@ -48,7 +48,9 @@ def dimensions(streams: Array, texts: LatentTexts, seed: int, most: int = MOST) 
     wanted, n = labels[test], len(test)
     chance = max(float((wanted == value).mean()) for value in texts.values)
     ceiling = float(stats.binom.ppf(0.95, n, chance)) / n
-    basis, kept, left = np.empty((0, scaled.shape[1])), [], []
+    basis: Array = np.empty((0, scaled.shape[1]))
+    kept: list[float] = []
+    left: list[float] = []
     full = accuracy_of(scaled, texts)
     while len(basis) < min(most * free, scaled.shape[1] - free):
         basis = np.concatenate([basis, new_directions(scaled - scaled @ basis.T @ basis, texts, basis)])

@@ -16,7 +16,8 @@ from heldout.studies.drawing import Axis, Dot, DotPlot, Drawing, Row, axis_aroun
 
 TITLE = "Are the variables that people use crisp inside?"
 MODEL, TWIN, BAG = "s1", "s2", "s3"
-LEFT, PANEL, BETWEEN = 112.0, 236.0, 24.0
+LEFT, PANEL, BETWEEN = 100.0, 226.0, 44.0
+ROW = 37.0
 
 Value = Callable[[LatentFinding], Dot | None]
 
@@ -64,11 +65,7 @@ def drawings(study: CrispnessStudy) -> list[Drawing]:
 
 
 def height(study: CrispnessStudy) -> float:
-    return 60 + sum(row_height(study, each) for each in study.found) + 52
-
-
-def row_height(study: CrispnessStudy, each: LatentFinding) -> float:
-    return 37.0
+    return 60 + ROW * len(study.found) + 44
 
 
 def panels(study: CrispnessStudy, chosen: Sequence[Panel]) -> Markup:

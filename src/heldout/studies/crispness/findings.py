@@ -20,7 +20,7 @@ SELECTIVITY = 0.2
 SPREAD = 4
 """Batches of directions after which nothing of a crisp latent is left."""
 CRITERIA = {
-    "decoded": f"read off at {ACCURACY:.0%} or more of held-out texts, and above every null",
+    "decoded": f"read off at {100 * ACCURACY:.0f} % or more of held-out texts, and above every null",
     "selective": f"at least {SELECTIVITY} more accurate than control tasks of the same words",
     "few directions": "95 % of that from one direction for each free value",
     "contained": f"nothing read off once {SPREAD} directions for each free value are removed",

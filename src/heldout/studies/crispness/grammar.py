@@ -6,7 +6,7 @@ a person is tested on pronouns that were not fitted; tense and number on verbs a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 
 from heldout.seeds import numpy_generator
@@ -16,7 +16,7 @@ from heldout.studies.crispness.words import FIT, SELECT, TEST, Verb, Words
 Clauses = Callable[[str, Verb, str, tuple[str, str]], tuple[str, str]]
 """From a noun, a verb, an object and two pronouns to the clauses of a pair."""
 PARTS: dict[Part, Words] = {"fit": FIT, "select": SELECT, "test": TEST}
-PAIRS = {"fit": 120, "select": 40, "test": 60}
+PAIRS: dict[Part, int] = {"fit": 120, "select": 40, "test": 60}
 
 
 def tense(noun: str, verb: Verb, thing: str, _: tuple[str, str]) -> tuple[str, str]:
@@ -49,7 +49,7 @@ GRAMMAR: dict[str, tuple[Clauses, tuple[str, str]]] = {
 """Each latent with how its clauses are made, and the names of its two values."""
 
 
-def sentences(seed: int, pairs: dict[str, int] = PAIRS) -> Iterator[LabelledText]:
+def sentences(seed: int, pairs: Mapping[Part, int] = PAIRS) -> Iterator[LabelledText]:
     """Both sentences of every pair, latent by latent and part by part. The group is the template, the word the subject of
     the sentence (of a person, the verb)."""
     for latent, part in product(GRAMMAR, PARTS):

@@ -33,7 +33,7 @@ def report_page(study: CrispnessStudy, claims: Sequence[Claim], plates: Sequence
     return study_page(
         command="heldout study crispness",
         title=TITLE,
-        facts=f"{trained}, beside {study.twins} untrained twins",
+        facts=f"{trained}, beside {study.twins} untrained twin{'' if study.twins == 1 else 's'}",
         answer=joined(element("p", answer(study)), verdict_table(study)),
         drawings=plates,
         sections=joined(

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from heldout.seeds import numpy_generator
-from heldout.studies.crispness.reading import LatentTexts
+from heldout.studies.crispness.reading import Labels, LatentTexts, Rows
 
 
 @final
@@ -19,8 +18,8 @@ from heldout.studies.crispness.reading import LatentTexts
 class TextPairs:
     """Numbers of texts, [pair, 2]. Differing pairs are minimal ones where the texts come in such, and else random."""
 
-    differ: NDArray[np.int_]
-    agree: NDArray[np.int_]
+    differ: Rows
+    agree: Rows
     minimal: bool
 
 
@@ -41,7 +40,7 @@ def text_pairs(texts: LatentTexts, count: int, seed: int) -> TextPairs:
 
 
 def drawn(
-    test: NDArray[np.int_], labels: NDArray[np.str_], count: int, generator: np.random.Generator, *, alike: bool
+    test: Rows, labels: Labels, count: int, generator: np.random.Generator, *, alike: bool
 ) -> Iterator[list[int]]:
     """Random pairs of different texts whose labels are alike, or are not, each pair once."""
     seen: set[tuple[int, int]] = set()

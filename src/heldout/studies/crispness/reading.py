@@ -18,6 +18,7 @@ from heldout.techniques.probes import bag_of_tokens
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Rows = NDArray[np.int_]
 Labels = NDArray[np.str_]
 Progress = Callable[[str, int, int], None]
 
@@ -43,7 +44,7 @@ class LatentTexts:
     def values(self) -> tuple[str, ...]:
         return tuple(sorted(set(self.labels.tolist())))
 
-    def rows(self, part: Part) -> NDArray[np.int_]:
+    def rows(self, part: Part) -> Rows:
         """The numbers of the texts of one part."""
         return np.flatnonzero([text.part == part for text in self.texts])
 

@@ -13,8 +13,10 @@ from heldout.errors import InputError, Problem, Problems
 from heldout.evidence.canonical import canonical_json, sha256
 
 Part = Literal["fit", "select", "test"]
-LEAST = {"fit": 20, "select": 6, "test": 12}
+LEAST: dict[Part, int] = {"fit": 20, "select": 6, "test": 12}
 """The texts of a latent that each part needs."""
+SPLITS: dict[Part, tuple[str, ...]] = {"fit": ("fit",), "select": ("select", "calibrate"), "test": ("test",)}
+"""The parts of a suite that each part takes."""
 
 
 @final
@@ -71,7 +73,7 @@ class TextSet:
             problems.add(f"{self.name}, in which no text has a latent", "texts with latents", next_step)
         for latent in self.latents:
             for part, least in LEAST.items():
-                found = self.of(latent, part)  # type: ignore[arg-type]
+                found = self.of(latent, part)
                 values = {text.value for text in found}
                 if len(found) < least or len(values) < 2:
                     problems.add(
@@ -150,13 +152,14 @@ def texts_of_suite(called: str, suite: Suite | str | Path, seed: int) -> TextSet
             sample.input,
             str(latent),
             str(value),
-            "select" if part == "calibrate" else part,  # type: ignore[arg-type]
+            part,
             sample.template or sample.id,
             None,
             sample.input.split()[0],
         )
-        for part, samples in splits.items()
-        for sample in samples
+        for part, names in SPLITS.items()
+        for name in names
+        for sample in splits.get(name, ())
         for latent, value in sample.latents.items()
     ]
     targets = tuple(sample for sample in opened.samples if sample.target is not None)

@@ -23,7 +23,7 @@ from heldout.seeds import numpy_generator, torch_generator
 from heldout.shapes import Float
 from heldout.statistics import permutation_p_value
 from heldout.studies.crispness.pairs import TextPairs
-from heldout.studies.crispness.reading import Array, LatentTexts, pooled
+from heldout.studies.crispness.reading import Array, Flags, LatentTexts, Rows, pooled
 
 DRAWS = 39
 COPIES = 1024
@@ -112,20 +112,20 @@ def causal_use(
     return CausalUse(flip, removal, pairs.minimal)
 
 
-def flips(streams: Array, texts: LatentTexts, rows: Array) -> Array:
+def flips(streams: Array, texts: LatentTexts, rows: Rows) -> Array:
     """For each pair the difference of class means, from the first text's value to the second's, or, where they agree, to
     the next value."""
     labels, values, fit = texts.labels, texts.values, texts.rows("fit")
     means = {value: streams[fit][labels[fit] == value].mean(axis=0) for value in values}
     following = dict(zip(values, [*values[1:], values[0]], strict=True))
     found: list[Array] = []
-    for first, second in rows.astype(int):
+    for first, second in rows:
         start, end = str(labels[first]), str(labels[second])
         found.append(means[following[start] if start == end else end] - means[start])
     return np.array(found)
 
 
-def removals(streams: Array, texts: LatentTexts, rows: Array) -> Array:
+def removals(streams: Array, texts: LatentTexts, rows: Rows) -> Array:
     """For each text the way to the overall mean, within the span of the class means."""
     labels, fit = texts.labels, texts.rows("fit")
     means = np.array([streams[fit][labels[fit] == value].mean(axis=0) for value in texts.values])
@@ -146,7 +146,7 @@ def with_random_moves(towards: Array, draws: int, seed: int, name: str) -> Float
     return torch.cat([moves[None], signed[None, :, None] * directions[:, None]])
 
 
-def contrast_of(changes: Array, random: Array, differs: Array, gap: float, seed: int) -> Contrast:
+def contrast_of(changes: Array, random: Array, differs: Flags, gap: float, seed: int) -> Contrast:
     """With a bootstrap interval over pairs, each kind for itself."""
     differ, agree = changes[differs], changes[~differs]
     generator = numpy_generator(seed, "pairs", len(changes))
