@@ -34,7 +34,7 @@ def decoding_claim(each: LatentFinding) -> Claim:
     found = each.p_value <= LEVEL
     how = "is read off" if found else "was not read off above every null"
     statement = (
-        f"{each.latent} {how} at {each.site} with an accuracy of {each.accuracy:.2f} on templates and words that were not fitted "
+        f"{each.latent} {how} at {each.site} with an accuracy of {each.accuracy:.2f} on words and templates not fitted "
         f"({p_value_text(each.p_value)}, corrected)."
     )
     return Claim(f"{each.latent}-decoded", each.latent, "represented", statement, found, (decoding_result(each),))
