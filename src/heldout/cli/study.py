@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PAGE = "report.html"
 
 study = typer.Typer(
-    help="Ask what training, tuning or a claim about models comes to inside. Each study leaves a table, a figure, claims and a page.",
+    help="Ask what training, tuning or a claim about models comes to inside: tables, a figure, claims and a page.",
     short_help="What training and tuning do inside models.",
 )
 
