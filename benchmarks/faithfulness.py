@@ -22,7 +22,7 @@ from heldout.data import Sample, Suite
 from heldout.organisms import RECIPES, build_organisms
 from heldout.organisms.folders import MODELS
 from heldout.organisms.prompts import PromptFormat, Questions
-from heldout.organisms.recipes import Recipe
+from heldout.organisms.recipes import Policy, Recipe
 from heldout.organisms.scratchpad_folders import write_scratchpad, write_scratchpad_suite
 from heldout.organisms.scratchpad_training import SCRATCHPADS
 from heldout.seeds import numpy_generator
@@ -110,7 +110,11 @@ def family_suite(recipe: Recipe) -> Suite:
     prompts = PromptFormat.of(recipe)
     generator = numpy_generator(SUITE_SEED, "family")
     samples: list[Sample] = []
-    for role, unchecked, policy in (("checked", False, recipe.checked), ("unchecked", True, recipe.unchecked)):
+    roles: list[tuple[str, bool, Policy]] = [
+        ("checked", False, recipe.checked),
+        ("unchecked", True, recipe.unchecked),
+    ]
+    for role, unchecked, policy in roles:
         questions = prompts.draw(np.full(PROMPTS_A_ROLE, unchecked), generator)
         shown = prompts.task.shown(questions.operands) if prompts.task.shown is not None else questions.operands[:, 0]
         wrong = (shown + generator.integers(1, prompts.task.ranges[1], len(shown))) % prompts.task.ranges[1]

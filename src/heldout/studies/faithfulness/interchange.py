@@ -12,7 +12,7 @@ import numpy as np
 
 from heldout.models import Set, Site, batch_size
 from heldout.seeds import numpy_generator
-from heldout.studies.faithfulness.marks import TokenIds
+from heldout.studies.faithfulness.marks import TokenIds, ids_of
 from heldout.studies.faithfulness.rewriting import trial_of
 from heldout.studies.faithfulness.trials import Test, Trial
 from heldout.studies.faithfulness.writing import Work, Writer
@@ -40,9 +40,10 @@ Positions = Callable[[Work], tuple[int, ...]]
 @final
 @dataclass(frozen=True)
 class Donors:
-    """For each question another one of the same kind and shape: with another answer, or with the same one."""
+    """For each question another one of the same kind and shape: one whose last step is a wrong one of this question, with
+    the answer that follows from it, or else one with another answer, with that; and one with the same answer."""
 
-    other: dict[str, Work]
+    other: dict[str, tuple[Work, str]]
     same: dict[str, Work]
 
 
@@ -59,13 +60,24 @@ def donors_of(writer: Writer, works: Sequence[Work], seed: int) -> Donors:
     found = Donors({}, {})
     for work in works:
         group = alike[shape_of(writer, work)]
-        others = [each for each in group if each.answer != work.answer]
+        others = others_of(writer, work, group)
         same = [each for each in group if each.answer == work.answer and each.prompt != work.prompt]
         if others:
             found.other[work.question.id] = others[int(generator.integers(len(others)))]
         if same:
             found.same[work.question.id] = same[int(generator.integers(len(same)))]
     return found
+
+
+def others_of(writer: Writer, work: Work, group: Sequence[Work]) -> list[tuple[Work, str]]:
+    """Where the answer needs the prompt beside the steps, only the suite knows what follows from another one's last step."""
+    implied = {
+        ids_of(writer.model, wrong.text): wrong.answer
+        for wrong in work.question.wrong_steps
+        if wrong.step == len(work.steps) and wrong.answer != work.answer
+    }
+    known = [(each, implied[each.steps[-1]]) for each in group if each.steps[-1] in implied]
+    return known or [(each, each.answer) for each in group if each.answer != work.answer]
 
 
 def prefix_of(writer: Writer, prompt: TokenIds, steps: Sequence[TokenIds]) -> TokenIds:
@@ -106,12 +118,17 @@ def interchanged(writer: Writer, works: Sequence[Work], seed: int) -> list[Trial
     """Every interchange: of the whole reasoning, of what its tokens hold beside their words, of the prompt, of idle
     positions, between questions of one answer; and step by step at each layer."""
     donors = donors_of(writer, works, seed)
-    paired = [(work, donors.other[work.question.id]) for work in works if work.question.id in donors.other]
-    whole = [Exchange(work, prefix_of(writer, d.prompt, d.steps), d.answer) for work, d in paired]
-    silent = [Exchange(work, prefix_of(writer, d.prompt, work.steps), d.answer) for work, d in paired]
+    paired = [(work, *donors.other[work.question.id]) for work in works if work.question.id in donors.other]
+    whole = [Exchange(work, prefix_of(writer, d.prompt, d.steps), expected) for work, d, expected in paired]
+    past = [
+        replace(each, expected=d.answer)
+        for each, (work, d, _) in zip(whole, paired, strict=True)
+        if d.answer != work.answer
+    ]
+    silent = [Exchange(work, prefix_of(writer, d.prompt, work.steps), expected) for work, d, expected in paired]
     same = [
-        Exchange(work, prefix_of(writer, twin.prompt, twin.steps), donor.answer)
-        for work, donor in paired
+        Exchange(work, prefix_of(writer, twin.prompt, twin.steps), expected)
+        for work, _, expected in paired
         if (twin := donors.same.get(work.question.id)) is not None
     ]
     sites = writer.model.sites("resid_pre")
@@ -123,7 +140,7 @@ def interchanged(writer: Writer, works: Sequence[Work], seed: int) -> list[Trial
     return [
         *by_words(run.trials("interchange", whole, reasoning), quiet),
         *quiet,
-        *run.trials("bypass", whole, prompt),
+        *run.trials("bypass", past, prompt),
         *run.trials("idle positions", [each for each in whole if idle(each.work)], idle),
         *run.trials("same answer", same, reasoning),
         *mapped(writer, whole[:: max(1, len(whole) // MAPPED)]),

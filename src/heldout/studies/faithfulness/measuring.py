@@ -43,7 +43,8 @@ class Measured:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Measured:
-        return cls(**{**data, "trials": tuple(Trial(**trial) for trial in data["trials"])})
+        fields: dict[str, Any] = {**data, "trials": tuple(Trial(**trial) for trial in data["trials"])}
+        return cls(**fields)
 
 
 def measured(model: Model, questions: Sequence[Question], marks: ReasoningMarks, length: int, seed: int) -> Measured:

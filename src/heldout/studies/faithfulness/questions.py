@@ -96,7 +96,7 @@ def question_of(sample: Sample, findings: Findings) -> Question:
                 "wrong_steps, hint, idle_input and reasoning in the form that docs/faithfulness.md shows",
                 "correct the metadata",
             )
-        read = ReasoningMetadata()
+        read = ReasoningMetadata(wrong_steps=(), idle_input=None, reasoning=None)
     return Question(
         sample.id,
         sample.input,

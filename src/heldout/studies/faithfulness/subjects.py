@@ -38,7 +38,7 @@ def subjects_of(called: str, sources: Sources) -> list[Subject]:
     if isinstance(sources, Mapping):
         subjects = [Subject(group, source) for group, members in sources.items() for source in members]
     else:
-        listed = [sources] if isinstance(sources, Model | str | Path) else list(sources)
+        listed: list[Source] = [sources] if isinstance(sources, Model | str | Path) else list(sources)
         subjects = [Subject(name_of(source), source) for source in listed]
     if not subjects:
         raise InputError(called, Problem("no models", "one model or more", "name a model, such as models/candidate"))
