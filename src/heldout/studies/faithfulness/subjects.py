@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import cast, final
 
 from heldout.errors import InputError, Problem
 from heldout.models import Model, load
@@ -36,7 +36,8 @@ def subjects_of(called: str, sources: Sources) -> list[Subject]:
     """A mapping names groups of models that are seeds of one another; else each model stands by itself. Raises InputError
     where there is none."""
     if isinstance(sources, Mapping):
-        subjects = [Subject(group, source) for group, members in sources.items() for source in members]
+        groups = cast("Mapping[str, Iterable[Source]]", sources)
+        subjects = [Subject(group, source) for group, members in groups.items() for source in members]
     else:
         listed: list[Source] = [sources] if isinstance(sources, Model | str | Path) else list(sources)
         subjects = [Subject(name_of(source), source) for source in listed]

@@ -73,7 +73,8 @@ def causal_use(group: str, models: Sequence[Measured], kind: str | None, least: 
     nulls: Shares = {test: share([test], follows) for test in NULLS}
     done: list[Test] = [test for test in FOLLOWING if tests[test].known]
     use, disturbed = (share(done, follows), share(done, neither)) if tests["corruption"].known else (NOTHING, NOTHING)
-    missing: list[Test] = [test for test, found in {**tests, **needed, **nulls}.items() if not found.known]
+    every: Shares = {**tests, **needed, **nulls}
+    missing = [test for test, found in every.items() if not found.known]
     untested: dict[Test, str] = {test: reason(test, models, least) for test in missing}
     verdict = verdict_of(use, disturbed, tests, nulls, prompts_apart(models, kind))
     idle = share(["idle words"], leaves)
