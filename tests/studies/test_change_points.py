@@ -11,6 +11,7 @@ from heldout.errors import InputError
 from heldout.studies.change_points import Division, change_intervals, divide
 
 POINTS = 40
+PLACES = np.arange(POINTS, dtype=np.float64)
 
 
 def broken_lines(changes: list[int], noise: float, seed: int, channels: int = 4) -> np.ndarray:
@@ -33,7 +34,7 @@ def steps_of(changes: list[int], noise: float, seed: int, channels: int = 2) -> 
 
 @pytest.mark.parametrize("changes", [[20], [8, 25], [6, 15, 30], [5, 12, 22, 31]], ids=str)
 def test_planted_jumps_are_found(changes: list[int]) -> None:
-    found = [list(divide(np.arange(POINTS), steps_of(changes, 0.1, seed)).changes) for seed in range(20)]
+    found = [list(divide(PLACES, steps_of(changes, 0.1, seed)).changes) for seed in range(20)]
     assert found.count(changes) >= 19
 
 
@@ -42,7 +43,7 @@ def test_planted_bends_are_found(changes: list[int]) -> None:
     """Where a line merely bends its place is uncertain by a point or two."""
     right = 0
     for seed in range(20):
-        found = divide(np.arange(POINTS), broken_lines(changes, 0.05, seed)).changes
+        found = divide(PLACES, broken_lines(changes, 0.05, seed)).changes
         right += len(found) == len(changes) and bool(np.abs(np.array(found) - changes).max() <= 2)
     assert right >= 17
 
@@ -52,8 +53,8 @@ def test_nothing_is_found_in_one_noisy_line(channels: int) -> None:
     found = 0
     for seed in range(100):
         generator = np.random.default_rng(seed)
-        lines = np.outer(np.arange(POINTS), generator.normal(0, 1, channels))
-        found += bool(divide(np.arange(POINTS), lines + generator.normal(0, 1, lines.shape)).changes)
+        lines = np.outer(PLACES, generator.normal(0, 1, channels))
+        found += bool(divide(PLACES, lines + generator.normal(0, 1, lines.shape)).changes)
     assert found <= 3
 
 
@@ -79,7 +80,7 @@ def test_the_division_is_the_best_of_all() -> None:
         return float(sum(fits))
 
     best = min(error((0, *inner, n)) for inner in combinations(range(1, n), 2))
-    criterion = divide(np.arange(n), curves, shortest=shortest, most=3).criterion[2]
+    criterion = divide(np.arange(n, dtype=np.float64), curves, shortest=shortest, most=3).criterion[2]
     size, free = n * 2, 2 * 2 * 3 + 2 * 2
     assert criterion == pytest.approx(size * np.log(best / (size - free)) + free * np.log(size))
 
@@ -87,12 +88,12 @@ def test_the_division_is_the_best_of_all() -> None:
 def test_pieces_are_never_shorter_than_asked() -> None:
     curves = np.random.default_rng(0).normal(0, 1, (POINTS, 1)).cumsum(axis=0)
     for shortest in (2, 5, 11):
-        edges = [*divide(np.arange(POINTS), curves, shortest=shortest, most=20).starts, POINTS]
+        edges = [*divide(PLACES, curves, shortest=shortest, most=20).starts, POINTS]
         assert min(np.diff(edges)) >= shortest
 
 
 def test_a_curve_that_does_not_move_has_one_piece() -> None:
-    assert divide(np.arange(POINTS), np.ones((POINTS, 3))).starts == (0,)
+    assert divide(PLACES, np.ones((POINTS, 3))).starts == (0,)
 
 
 @pytest.mark.parametrize("noise", [0.2, 0.5])
@@ -101,9 +102,9 @@ def test_intervals_hold_planted_changes_as_often_as_they_say(noise: float) -> No
     held, widths = [], []
     for seed in range(200):
         curves = steps_of([12, 27], noise, seed)
-        division = divide(np.arange(POINTS), curves)
+        division = divide(PLACES, curves)
         if len(division.changes) == 2:
-            found = change_intervals(np.arange(POINTS), curves, division)
+            found = change_intervals(PLACES, curves, division)
             held += [low <= place <= high for (low, high), place in zip(found, (12, 27), strict=True)]
             widths += [high - low for low, high in found]
     assert len(held) >= 40
@@ -136,7 +137,7 @@ def test_intervals_are_of_all_divisions() -> None:
     weights /= weights.sum(axis=1, keepdims=True)
     for level in (0.3, 0.6, 0.9, 0.99):
         for weight, (low, high) in zip(
-            weights, change_intervals(np.arange(n), curves, division, level=level), strict=True
+            weights, change_intervals(np.arange(n, dtype=np.float64), curves, division, level=level), strict=True
         ):
             assert weight[low : high + 1].sum() >= level
             assert low <= weight.argmax() <= high
@@ -144,7 +145,7 @@ def test_intervals_are_of_all_divisions() -> None:
 
 
 def test_one_piece_has_no_changes_to_place() -> None:
-    assert change_intervals(np.arange(POINTS), np.ones((POINTS, 1)), Division((0,), ())) == ()
+    assert change_intervals(PLACES, np.ones((POINTS, 1)), Division((0,), ())) == ()
 
 
 @pytest.mark.parametrize(

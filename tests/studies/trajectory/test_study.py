@@ -93,7 +93,9 @@ def test_what_is_finished_is_not_computed_again(
     assert loaded == [run.checkpoints[-1].name]
 
 
-def test_one_model_is_resident_at_a_time(organism_runs: SimpleNamespace, tmp_path: Path, monkeypatch) -> None:
+def test_one_model_is_resident_at_a_time(
+    organism_runs: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     resident, most = [], []
     place = type(organism_runs.honest.checkpoints[0].place)
     load, release = place.load, place.release

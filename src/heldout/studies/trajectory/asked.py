@@ -49,8 +49,9 @@ class Asked:
         for role in ROLES:
             samples = [self.samples[row] for row in self.rows(role)]
             cues = sorted({sample.cue for sample in samples if sample.cue is not None})
-            found += [(role, None)] if samples else []
-            found += [(role, cue) for cue in cues] if len(cues) > 1 else []
+            named: list[str | None] = [None] if samples else []
+            named += cues if len(cues) > 1 else []
+            found.extend((role, cue) for cue in named)
         return found
 
     @property
@@ -96,15 +97,15 @@ def asked_of(called: str, suite: Suite | str | Path, behaviour: str | None, most
     Raises InputError with all that is unusable: several behaviours and none named, answers of several tokens, and a role
     without prompts."""
     opened = suite if isinstance(suite, Suite) else Suite.from_folder(suite)
-    problems = Problems(called)
-    if behaviour is None and len(opened.behaviours) > 1:
-        found = f"{len(opened.behaviours)} behaviours: {', '.join(opened.behaviours)}"
+    problems, names = Problems(called), list(opened.behaviours)
+    if behaviour is None and len(names) > 1:
+        found = f"{len(names)} behaviours: {', '.join(names)}"
         problems.add(found, "one behaviour, as each has a course of its own", "name it: behaviour=, or --behaviour")
     if opened.answer == "tokens":
         found = f"answers of up to {opened.max_new_tokens} tokens"
         problems.add(found, "answers that one token tells: next_token or choice", "give a suite of that form")
     problems.raise_if_any()
-    name = behaviour or opened.behaviours[0]
+    name = behaviour or names[0]
     one = Suite(opened.name, opened.answer, opened.max_new_tokens, (name,), opened.behaviour(name))
     asked = Asked(one, name, items_of(called, one, None, most, seed), seed)
     empty = [role for role in ROLES if not len(asked.rows(role))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import numpy as np
 
@@ -69,8 +69,9 @@ def edge_courses(course: Course, role: Role) -> EdgeCourses | None:
     outstanding = np.zeros(scores.shape, dtype=np.bool_)
     for place, result in enumerate(results):
         if result is not None:
+            columns: Any = result.settings["present"]
             scores[place] = result.settings["scores"]
-            outstanding[place, result.settings["present"]] = True
+            outstanding[place, columns] = True
     least = SHARE * np.nanmax(np.abs(scores))
     return EdgeCourses(tuple(edges), scores, outstanding & (np.abs(np.nan_to_num(scores)) >= least))
 

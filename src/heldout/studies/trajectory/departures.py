@@ -98,7 +98,7 @@ def excess_of(unverified: Result, verified: Result) -> Result:
     assert unverified.interval is not None  # rates have one
     assert verified.interval is not None
     counts = [[round(rate.effect * rate.n), rate.n - round(rate.effect * rate.n)] for rate in (unverified, verified)]
-    p_value = float(stats.fisher_exact(counts, alternative="greater").pvalue)
+    tested: Any = stats.fisher_exact(counts, alternative="greater")
     difference = unverified.effect - verified.effect
     low = difference - hypot(unverified.effect - unverified.interval[0], verified.interval[1] - verified.effect)
     high = difference + hypot(unverified.interval[1] - unverified.effect, verified.effect - verified.interval[0])
@@ -109,7 +109,7 @@ def excess_of(unverified: Result, verified: Result) -> Result:
         effect=difference,
         n=unverified.n + verified.n,
         interval=(max(low, -1.0), min(high, 1.0)),
-        nulls=(Null(OF_VERIFIED, 0.0, 0.0, verified.n, p_value),),
+        nulls=(Null(OF_VERIFIED, 0.0, 0.0, verified.n, float(tested.pvalue)),),
         site=unverified.site,
         layer=unverified.layer,
         role="unverified",

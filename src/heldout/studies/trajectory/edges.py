@@ -37,7 +37,7 @@ MOST_EDGES = 50_000
 @dataclass(frozen=True, eq=False)
 class Edges:
     """By role, every edge's score in logits, and how many stand out from `draws` repetitions with the answers of other
-    prompts in the metric, family-wise at 5 %. `answers` are tokens, one a prompt."""
+    pairs in the metric, family-wise at 5 %. `answers` are tokens, one a prompt."""
 
     asked: Asked
     answers: Int[Tensor, " item"]
@@ -61,12 +61,8 @@ class Edges:
         tokens, given = [self.asked.tokens(model, rows) for rows in (clean, others)]
         generator = numpy_generator(self.asked.seed, "edges", role)
         scores = self._scores(model, tokens, given, clean, others)
-        draws = np.array(
-            [
-                self._scores(model, tokens, given, generator.permutation(clean), generator.permutation(others))
-                for _ in range(self.draws)
-            ]
-        )
+        orders = [generator.permutation(len(clean)) for _ in range(self.draws)]
+        draws = np.array([self._scores(model, tokens, given, clean[order], others[order]) for order in orders])
         sizes, null = in_spreads(scores, draws)
         return Result(
             technique="edge_attribution_patching",

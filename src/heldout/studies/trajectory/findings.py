@@ -67,10 +67,10 @@ class TrajectoryStudy:
 
     def band(self, name: CurveName) -> list[BandPoint]:
         """By the number of the checkpoint: Student's interval over runs, of a single run that over its prompts."""
-        points = self.band_of(self.values(name))
-        if len(self.courses) > 1:
+        points, (first, *others) = self.band_of(self.values(name)), self.courses
+        if others:
             return points
-        results = self.courses[0].curve(name).results
+        results = first.curve(name).results
         return [
             BandPoint(point.x, point.mean, None if result is None else result.interval)
             for point, result in zip(points, results, strict=True)

@@ -40,8 +40,8 @@ class Likeness:
         activations = finite_activations(model, self.asked.tokens(model, rows), sites)
         results: list[Result] = []
         for site in sites:
-            sides = [PrincipalComponents.of(values[site][: len(rows)]) for values in (activations, self.last)]
-            found = compare(DebiasedCKA(), *sides, self.draws)
+            here, there = (PrincipalComponents.of(values[site][: len(rows)]) for values in (activations, self.last))
+            found = compare(DebiasedCKA(), here, there, self.draws)
             unrelated = found.unrelated
             null = Null(OTHER, float(unrelated.mean()), float(unrelated.max()), len(unrelated), found.p_value)
             results.append(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from heldout.evidence import Provenance
@@ -116,7 +117,7 @@ def _nulls(study: TrajectoryStudy) -> Iterator[dict[str, Any]]:
 def _edges(study: TrajectoryStudy) -> Iterator[dict[str, Any]]:
     """Of the edges that are present at some checkpoint."""
     for (run, role), circuit in study.circuits.items():
-        for column in circuit.present.any(axis=0).nonzero()[0]:
+        for column in np.flatnonzero(circuit.present.any(axis=0)):
             for place, step in enumerate(study.steps):
                 yield {
                     "run": run,
