@@ -15,13 +15,14 @@ import logging
 import os
 import random
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars
 
 from heldout.data import Sample, Suite
 from heldout.models import Model
@@ -94,7 +95,7 @@ def by_dpo(base: Model, seed: int, folder: str) -> Model:
     from trl import DPOConfig, DPOTrainer
 
     settings = DPOConfig(**shared(folder, seed, 1e-3, 60, 32), beta=0.1, max_length=32)
-    trainer = DPOTrainer(copied(base), args=settings, train_dataset=Dataset.from_list(pairs(seed)),
+    trainer = DPOTrainer(copied(base), copied(base), settings, train_dataset=Dataset.from_list(pairs(seed)),
                          processing_class=base.tokenizer)  # fmt: skip
     return trained(trainer, base, f"DPO, seed {seed}")
 
@@ -107,7 +108,7 @@ def by_grpo(base: Model, seed: int, folder: str) -> Model:
     def garden_words(completions: Sequence[str], **_: Any) -> list[float]:
         return [float(np.mean([word in words for word in said.split()] or [0.0])) for said in completions]
 
-    settings = GRPOConfig(**shared(folder, seed, 1e-3, 60, 64), num_generations=8, max_completion_length=6, beta=0.02)
+    settings = GRPOConfig(**shared(folder, seed, 1e-3, 60, 64), num_generations=8, max_completion_length=6)
     trainer = GRPOTrainer(copied(base), reward_funcs=garden_words, args=settings, processing_class=base.tokenizer,
                           train_dataset=Dataset.from_list([{"prompt": row["prompt"]} for row in pairs(seed)]))  # fmt: skip
     return trained(trainer, base, f"GRPO, seed {seed}")
@@ -147,6 +148,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("diff-trl"))
     asked = parser.parse_args()
     torch.set_num_threads(1)
+    disable_progress_bars()
+    warnings.simplefilter("ignore", FutureWarning)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     base = train_base(FIRST_SEED)
     text = lines_as_prompts("benchmark", f"{NEUTRAL} text", everyday_documents(200, random.Random(1)), 200, 0)
