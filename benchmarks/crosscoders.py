@@ -25,7 +25,6 @@ from heldout.techniques.dictionaries import (
     L1,
     BatchTopK,
     CrosscoderComparison,
-    CrosscoderFindings,
     Latents,
     Limits,
     NullRuns,
@@ -87,18 +86,18 @@ def truth(seeds: int, chosen: str) -> None:
     for case, sparsity in product(CASES, SPARSITIES):
         if chosen in f"{case}, {named(sparsity)}":
             started = time.process_time()
-            by_norms, by_scaling, last = tallies(CASES[case], sparsity, seeds)
+            by_norms, by_scaling, latents = tallies(CASES[case], sparsity, seeds)
             seconds = (time.process_time() - started) / seeds
-            latents = last.latents
-            head = [case, named(sparsity), f"{min(latents.explained):.2f}", f"{latents.codes_a_row:.1f}"]
+            explained = np.mean([each.explained for each in latents])
+            codes = np.mean([each.codes_a_row for each in latents])
+            head = [case, named(sparsity), f"{explained:.2f}", f"{codes:.1f}"]
             print_row([*head, "norms", *by_norms.cells(), ""])
             print_row([*head, "and scaling", *by_scaling.cells(), f"{seconds:.0f}"])
 
 
-def tallies(
-    dictionary: PlantedDictionary, sparsity: BatchTopK | L1, seeds: int
-) -> tuple[Tally, Tally, CrosscoderFindings]:
-    by_norms, by_scaling = Tally(), Tally()
+def tallies(dictionary: PlantedDictionary, sparsity: BatchTopK | L1, seeds: int) -> tuple[Tally, Tally, list[Latents]]:
+    """By norms and after latent scaling, and the latents of each seed."""
+    by_norms, by_scaling, measured = Tally(), Tally(), list[Latents]()
     for seed in range(FIRST_SEED, FIRST_SEED + seeds):
         pair = dictionary.draw(ROWS, seed)
         findings = CrosscoderComparison(sparsity, nulls=NullRuns(2, 0), seed=seed).compare(pair.a, pair.b)
@@ -106,7 +105,8 @@ def tallies(
         latents = findings.latents
         by_norms.add(np.flatnonzero(latents.scaling.one_sided & latents.measured), atoms, pair)
         by_scaling.add((*findings.of_class("only A"), *findings.of_class("only B")), atoms, pair)
-    return by_norms, by_scaling, findings
+        measured.append(latents)
+    return by_norms, by_scaling, measured
 
 
 def nulls(runs: int) -> None:

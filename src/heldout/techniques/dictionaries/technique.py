@@ -151,7 +151,7 @@ def identical_null(count: int, in_null_runs: Sequence[int]) -> tuple[Null, ...]:
 
 def settings_of(findings: CrosscoderFindings) -> dict[str, Json]:
     return {
-        "classes": dict[str, Json](findings.counts),
+        "classes": {str(name): count for name, count in findings.counts.items()},
         "absent": findings.limits.absent.tolist(),
         "present": findings.limits.present.tolist(),
         "codes_a_row": findings.latents.codes_a_row,

@@ -101,7 +101,8 @@ class _Trainees:
         """Summed over the runs, whose parameters are apart."""
         read = sum((x @ encoder.mT for x, encoder in zip(batch, self.encoders, strict=True)), self.bias)
         codes = torch.relu(read)
-        sizes = codes * sum(decoder.norm(dim=2) for decoder in self.decoders)[:, None]
+        norms = torch.stack([decoder.norm(dim=2) for decoder in self.decoders]).sum(dim=0)
+        sizes = codes * norms[:, None]
         gates = self.sparsity.gates(sizes.detach())
         active = codes * (sizes > gates[:, None, None])
         self.note(active.detach(), gates)
