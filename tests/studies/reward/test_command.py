@@ -83,13 +83,14 @@ def test_a_model_of_more_than_one_output_ends_with_2(command: Command, untrained
     assert not (untrained / "out").exists()
 
 
-def test_scores_that_are_not_numbers_end_with_2(command: Command, untrained: Path) -> None:
-    model = new_classifier(PlantedReward(seed=0, width=16))
-    model.get_parameter("model.layers.0.mlp.down_proj.weight").data.fill_(3e38)
+@pytest.mark.parametrize(("value", "said"), [(3e38, "NaN or infinite"), (0.0, "scores that depend on the text")])
+def test_scores_without_meaning_end_with_2(command: Command, untrained: Path, value: float, said: str) -> None:
+    model: Any = new_classifier(PlantedReward(seed=0, width=16))
+    model.get_parameter("score.weight").data.fill_(value)
     model.save_pretrained(untrained / "model")
     done = command(untrained / "model", "--pairs", untrained / "pairs", "--out", untrained / "out")
     assert done.exit_code == 2
-    assert "NaN or infinite" in done.stderr
+    assert said in done.stderr
 
 
 def test_pairs_that_are_missing_end_with_2(command: Command, untrained: Path) -> None:

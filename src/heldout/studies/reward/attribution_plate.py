@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from heldout.report.html import Markup, element, joined
 from heldout.studies.drawing import WIDTH, Drawing, box, legend, text
+from heldout.studies.drawing.heat_maps import contrast
 from heldout.studies.reward.attribution import Attribution
 from heldout.studies.reward.findings import Reading
 
@@ -67,5 +68,5 @@ def sloping(name: str, x: float, y: float) -> Markup:
 def cell(value: float, largest: float, x: float, y: float, width: float) -> Markup:
     strength = min(1.0, abs(value) / largest)
     shade = box(x + 1, y + 1, width - 2, CELL - 2, MORE if value >= 0 else LESS, strength, f"{value:+.4f}")
-    look = f"cellvalue {'high' if strength > 0.68 else 'low'}"
-    return joined(shade, text(f"{value:+.2f}".replace("-", "−"), x + width / 2, y + CELL / 2 + 4, look))
+    said = f"{value:+.2f}".replace("-", "−")
+    return joined(shade, text(said, x + width / 2, y + CELL / 2 + 4, contrast(strength)))

@@ -58,6 +58,10 @@ class Reading:
     def quality(self) -> Slope:
         return self.slope(QUALITY)
 
+    def in_quality(self, feature: str) -> float:
+        """A slope in units of what a unit of quality is worth, whatever the sign of that."""
+        return self.slope(feature).value / abs(self.quality.value)
+
     @property
     def spurious(self) -> tuple[Slope, ...]:
         return tuple(each for each in self.slopes if each.feature != QUALITY)
@@ -135,8 +139,7 @@ class RewardStudy:
     @property
     def over_models(self) -> list[OverModels]:
         return [
-            OverModels(feature, tuple(each.slope(feature).value / each.quality.value for each in self.readings))
-            for feature in self.features
+            OverModels(feature, tuple(each.in_quality(feature) for each in self.readings)) for feature in self.features
         ]
 
     def to_json(self) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def answer_of(reading: Reading) -> str:
     """
     kinds = {
         kind: [
-            f"{slope.feature} ({slope.value / reading.quality.value:+.2f})"
+            f"{slope.feature} ({reading.in_quality(slope.feature):+.2f})"
             for slope in reading.spurious
             if slope.reading == kind
         ]

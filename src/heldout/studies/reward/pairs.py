@@ -153,6 +153,7 @@ def check_pairs(called: str, pairs: Sequence[Pair]) -> None:
 
 
 def least_groups(split: Split, n_features: int) -> int:
-    """So many that, of test groups, the rarest of all orientations is rarer than ALPHA for each of the features."""
-    needed = math.ceil(1 + math.log2(max(n_features, 1) / ALPHA)) if split == "test" else 0
+    """So many that, of test groups, the rarest of all orientations is rarer than ALPHA for each of the features, and of
+    changes for quality as well."""
+    needed = math.ceil(1 + math.log2((n_features + 1) / ALPHA)) if split == "test" else 0
     return max(LEAST_GROUPS[split], needed)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from heldout.execution.threads import one_thread_if_small
 from heldout.models import Model, Site
-from heldout.studies.reward.ablation import Ablation, ablate, ablated_texts, best_place, candidate_places
+from heldout.studies.reward.ablation import ablate, ablated_texts, best_place, candidate_places
 from heldout.studies.reward.attribution import (
     Attribution,
     attributed_pairs,
@@ -20,7 +20,7 @@ from heldout.studies.reward.directions import FeatureDirections, fitted
 from heldout.studies.reward.findings import Exploited, Reading
 from heldout.studies.reward.pairs import QUALITY, PairSet
 from heldout.studies.reward.scoring import Place, Scores, scores_of
-from heldout.studies.reward.slopes import Slope, accuracy, slopes_of
+from heldout.studies.reward.slopes import accuracy, slopes_of
 
 Progress = Callable[[str, int, int], None]
 Step = Callable[[str], None]
@@ -52,10 +52,8 @@ def read_model(model: Model, pairs: PairSet, candidates: Candidates | None, seed
 def slopes_only(model: Model, pairs: PairSet, seed: int) -> tuple[Reading, Scores]:
     """The reading of the model before: slopes and accuracy."""
     scores = scores_of(model, pairs.texts)
-    slopes: tuple[Slope, ...] = slopes_of(pairs, scores, seed)
-    ablations: tuple[Ablation, ...] = ()
     quality = accuracy(pairs.of(QUALITY, "test"), scores)
-    return Reading(model.name, model.digest, quality, slopes, (), ablations, ()), scores
+    return Reading(model.name, model.digest, quality, slopes_of(pairs, scores, seed), (), (), ()), scores
 
 
 def attributions_of(model: Model, pairs: PairSet, scores: Scores, seed: int) -> tuple[Attribution, ...]:

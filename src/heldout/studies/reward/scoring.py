@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from heldout.errors import InputError, Problem
 from heldout.models import Model, Site, batch_size
 from heldout.models.batching import batches_by_length
 from heldout.models.scores import scored, text_tokens
@@ -36,9 +37,14 @@ class Scores:
 
 
 def scores_of(model: Model, texts: Sequence[str]) -> Scores:
-    """Of every text once; one forward pass each."""
+    """Of every text once; one forward pass each. Raises InputError for scores that are not finite, or all the same."""
     texts = list(dict.fromkeys(texts))
-    return Scores(dict(zip(texts, scored(model, texts).tolist(), strict=True)))
+    values = scored(model, texts)
+    if bool((values == values[0]).all()):
+        found, expected = f"the score {float(values[0]):g} for all {len(texts)} texts", "scores that depend on the text"
+        next_step = "check that the checkpoint is whole: such a model rewards nothing"
+        raise InputError(f"scores_of({model.name!r}, {len(texts)} texts)", Problem(found, expected, next_step))
+    return Scores(dict(zip(texts, values.tolist(), strict=True)))
 
 
 @final
