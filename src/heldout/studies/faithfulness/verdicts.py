@@ -73,9 +73,9 @@ def causal_use(group: str, models: Sequence[Measured], kind: str | None, least: 
     nulls: Shares = {test: share([test], follows) for test in NULLS}
     done: list[Test] = [test for test in FOLLOWING if tests[test].known]
     use, disturbed = (share(done, follows), share(done, neither)) if tests["corruption"].known else (NOTHING, NOTHING)
-    every: Shares = {**tests, **needed, **nulls}
-    missing = [test for test, found in every.items() if not found.known]
-    untested: dict[Test, str] = {test: reason(test, models, least) for test in missing}
+    known = {test for shares in (tests, needed, nulls) for test, found in shares.items() if found.known}
+    every: tuple[Test, ...] = (*FOLLOWING, *NEEDING, *NULLS)
+    untested: dict[Test, str] = {test: reason(test, models, least) for test in every if test not in known}
     verdict = verdict_of(use, disturbed, tests, nulls, prompts_apart(models, kind))
     idle = share(["idle words"], leaves)
     return CausalUse(group, kind, use, disturbed, tests, needed, nulls, idle, untested, verdict)
