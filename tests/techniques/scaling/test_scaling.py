@@ -69,7 +69,7 @@ def test_what_bends_is_refused_as_a_power_law_and_accepted_with_an_offset() -> N
     straight = Scaling(**FEW).fit(values)
     assert straight.law is None
     assert straight.exponent_interval is None
-    assert straight.refused[0].startswith("no power: a size lies off it by")
+    assert straight.refused[0].startswith("no power law: a size lies off it by")
     bent = Scaling("power_and_offset", **FEW).fit(values)
     assert bent.law is not None
     assert (bent.law.exponent, bent.law.offset) == pytest.approx((-0.5, 1.0), rel=0.1)
