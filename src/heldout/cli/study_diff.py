@@ -39,7 +39,7 @@ def diff_command(
         ),
     ] = None,
     prompts: Annotated[int, typer.Option(min=8, help="At most so many prompts of each source are read.")] = 200,
-    draws: Annotated[int, typer.Option(min=19, help="Random changes that each component is tried with.")] = 49,
+    draws: Annotated[int, typer.Option(min=39, help="Random changes that each component is tried with.")] = 49,
     crosscoder: Annotated[
         bool,
         typer.Option(

@@ -138,7 +138,7 @@ def test_the_command(base: Model, tuned: Model, twins: list[Model], suite, tmp_p
     app = typer.Typer()
     app.command()(diff_command)
     asked = [tmp_path / "base", tmp_path / "tuned", "--suite", tmp_path / "suite", "--text", tmp_path / "text.txt", "--out",
-             tmp_path / "out", "--reference", tmp_path / "one", "--reference", tmp_path / "two", "--draws", 19]  # fmt: skip
+             tmp_path / "out", "--reference", tmp_path / "one", "--reference", tmp_path / "two", "--draws", 39]  # fmt: skip
     done = CliRunner().invoke(app, list(map(str, asked)))
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[-1] == str(tmp_path / "out" / "report.html")

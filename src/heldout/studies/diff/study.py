@@ -27,7 +27,8 @@ from heldout.studies.diff.weight_deltas import component_deltas, spectra
 
 PROMPTS = 200
 DRAWS = 49
-DRAWS_OF_OUTPUTS = 19
+DRAWS_OF_OUTPUTS = 39
+"""Fewer could not be beyond random in either of two directions: 2 / (draws + 1) is to be WITHIN at most."""
 Source = Model | str | Path
 
 
