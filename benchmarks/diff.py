@@ -57,7 +57,8 @@ def planted_truth(bases: dict[int, Model], crosscoder: bool) -> None:
             found = beside(base, tuned, references, topic, seed, crosscoder)
             rows[mixing].append(reading_of(base, found, topic))
             claimed[mixing].update(claim.id for claim in found.found)
-            print(f"base {seed}, {topic}, mixing {mixing:g}: {rows[mixing][-1]}", flush=True)
+            names = [claim.id for claim in found.found]
+            print(f"base {seed}, {topic}, mixing {mixing:g}: {rows[mixing][-1]}, found {names}", flush=True)
     print("\nmixing  topic first  topic push, logits          shift, of the norm")
     for mixing, read in rows.items():
         first = sum(row["rank"] == 1 for row in read)
