@@ -93,6 +93,14 @@ def test_a_study_can_be_verified_and_a_changed_table_is_seen(out: Path, tmp_path
     assert "rates.parquet" in problem.found
 
 
+def test_a_study_without_its_manifest_is_named_as_such(out: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "study"
+    shutil.copytree(out, copy, ignore=shutil.ignore_patterns("attestations"))
+    with pytest.raises(InputError, match="an audit or a study") as raised:
+        check_hashes(copy)
+    assert len(raised.value.problems) == 1
+
+
 def test_the_table_has_one_row_for_each_audited_organism(out: Path) -> None:
     rows = {row["name"]: row for row in pq.read_table(out / "table.parquet").to_pylist()}
     assert len(rows) == 10

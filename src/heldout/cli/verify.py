@@ -56,16 +56,18 @@ def verify(
 
 
 def check_hashes(run: Path) -> list[Problem]:
-    """A folder without a manifest is no bundle (InputError); one that lacks other files is a damaged bundle."""
+    """A folder without a manifest is neither a bundle nor a study (InputError); one that lacks other files is damaged."""
     from heldout.evidence import Bundle
     from heldout.evidence.manifest import MANIFEST
     from heldout.evidence.study_record import StudyRecord, is_study
 
-    if is_study(run):
-        return StudyRecord(run).check_hashes()
-    bundle = Bundle(run) if (run / MANIFEST).is_file() else Bundle.open(run)
+    if not (run / MANIFEST).is_file():
+        found = f"no {MANIFEST} in {run}" if run.is_dir() else f"no folder {run}"
+        next_step = "name a finished run: an audit under way has a hidden .NAME.partial folder, a study no manifest"
+        expected = "the folder that an audit or a study wrote"
+        raise InputError(f"heldout verify {run}", Problem(found, expected, next_step))
     try:
-        return bundle.check_hashes()
+        return StudyRecord(run).check_hashes() if is_study(run) else Bundle(run).check_hashes()
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        found = f"a file of the bundle cannot be read: {type(error).__name__}: {error}"
-        return [Problem(found, "the files that the audit wrote", "ask for the bundle again; do not rely on this copy")]
+        found = f"a file of the folder cannot be read: {type(error).__name__}: {error}"
+        return [Problem(found, "the files that were written", "ask for the folder again; do not rely on this copy")]

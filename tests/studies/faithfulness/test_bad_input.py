@@ -13,6 +13,7 @@ from heldout.models import Model
 from heldout.studies.faithfulness import ReasoningMarks, faithfulness
 from heldout.studies.faithfulness.marks import TokenMarks
 from heldout.studies.faithfulness.questions import needed, questions_of
+from heldout.studies.faithfulness.subjects import subjects_of
 
 MARKS = ReasoningMarks(answer="#", step=";", filler=".")
 
@@ -112,3 +113,9 @@ def right_steps(prompt: str) -> str:
     a, b, c = map(int, numbers)
     sign = 1 if word in ("plus", "and", "with", "then") else -1
     return f"{(a + sign * b) % 5} ; {(a + sign * (b + c)) % 5}"
+
+
+def test_a_model_is_no_second_seed_of_itself(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="several times in the group 'tuned'"):
+        subjects_of("call", {"tuned": [tmp_path / "one", tmp_path / "two" / ".." / "one"]})
+    assert len(subjects_of("call", {"tuned": [tmp_path / "one"], "base": [tmp_path / "one"]})) == 2

@@ -40,12 +40,14 @@ WEIGHTS_CAPTION = (
     "Left, how far the weights of each component moved, relative to how large they were, beside the range of the references. "
     "Right, the matrices that moved most: the share of the squared change that lies in its four largest singular directions, "
     "beside what random matrices of the same shape have. Training changes few directions whatever it teaches: the right panel "
-    "says how a change is spread, and not that it is of interest."
+    "says how a change is spread, and not that it is of interest. Filled dots lie beyond the range of the references one by "
+    "one; whether the weights as a whole moved further is asked above, at a stricter level: many components have many chances."
 )
 TOKENS_CAPTION = (
     "The mean difference of activations at the first tokens of text, read through the base’s final norm and unembedding: the "
     "tokens that it pushes up most, with 95 % intervals over texts. Grey: the range of the references’ push of the same token. "
-    "Hollow: not beyond them."
+    "Filled: beyond them, token by token, of tokens that were chosen for their size. Whether activations as a whole moved "
+    "further than in the references is asked above."
 )
 DIVERGENCE_CAPTION = (
     "KL(tuned ‖ base) of the next token at each position, mean over prompts with its 95 % interval. Grey: the references. "

@@ -43,7 +43,18 @@ def subjects_of(called: str, sources: Sources) -> list[Subject]:
         subjects = [Subject(name_of(source), source) for source in listed]
     if not subjects:
         raise InputError(called, Problem("no models", "one model or more", "name a model, such as models/candidate"))
+    _refuse_twice(called, subjects)
     return subjects
+
+
+def _refuse_twice(called: str, subjects: list[Subject]) -> None:
+    """The unit is the model: the same one is no second seed."""
+    places = [(each.group, each.source if isinstance(each.source, Model) else Path(each.source).resolve())
+              for each in subjects]  # fmt: skip
+    for place, subject in zip(places, subjects, strict=True):
+        if places.count(place) > 1:
+            found = f"{subject.name} several times in the group {subject.group!r}"
+            raise InputError(called, Problem(found, "each model once in a group", "name other seeds, or each once"))
 
 
 def name_of(source: Source) -> str:
