@@ -140,8 +140,8 @@ class Scaling:
         if p_value >= MISFIT:
             return (), p_value
         off = max(abs(float(each.mean())) for each in groups)
-        law = "no power law" if self.form == "power" else "no power law with an offset"
-        return (f"{law}: a size lies off it by {np.expm1(off):.0%} (lack of fit, p = {p_value:.2g})",), p_value
+        said = "no power law" if self.form == "power" else "no power law with an offset"
+        return (f"{said}: a size lies off it by {np.expm1(off):.0%} (lack of fit, p = {p_value:.2g})",), p_value
 
     def _next_size_error(self, values: Mapping[float, Sequence[float]]) -> float | None:
         *smaller, largest = values
