@@ -66,8 +66,8 @@ def with_derivative_of(surrogate: Tensor, value: Tensor) -> Tensor:
     return value.detach() + (surrogate - surrogate.detach())
 
 
-class WithoutHooks(nn.Module):
-    """A module whose hooks, among them those that read sites, do not notice that it is called."""
+class NormWithoutHooks(nn.Module):
+    """A norm whose hooks, among them those that read sites, do not notice that it is called."""
 
     def __init__(self, part: nn.Module) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class WithoutHooks(nn.Module):
 
 
 def _with_frozen_scale(norm: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    frozen = frozen_norm(WithoutHooks(norm), inputs[0].detach())
+    frozen = frozen_norm(NormWithoutHooks(norm), inputs[0].detach())
     return with_derivative_of(frozen.linear(inputs[0]), output)
 
 

@@ -109,6 +109,10 @@ class PolytopeBoundaries:
         )
 
     def _refuse(self, called: str, model: Model, pairs: TokenPairs) -> None:
+        problems = Problems(called)
+        if len(pairs) < 2:
+            problems.add(f"{len(pairs)} pairs", "two or more, so that they can be re-paired", "add pairs")
+        problems.raise_if_any()
         check_trace(
             called,
             self.sites,
@@ -118,9 +122,6 @@ class PolytopeBoundaries:
             model.missing_sites,
             model.architecture.family,
         )
-        problems = Problems(called)
-        if len(pairs) < 2:
-            problems.add(f"{len(pairs)} pairs", "two or more, so that they can be re-paired", "add pairs")
         for site in self.sites:
             if site.layer is None or site != read_site(model, site.layer):
                 wanted = read_site(model, site.layer or 0).name
