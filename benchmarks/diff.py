@@ -28,6 +28,7 @@ from heldout.studies.diff.prompts import Prompts, lines_as_prompts
 
 MIXINGS = (0.0, 0.25, 0.5, 1.0)
 REFERENCES = 4
+POOL = 8
 TEXTS = 200
 FIRST_SEED = 1000
 """Seeds below were developed on."""
@@ -70,16 +71,15 @@ def planted_truth(bases: dict[int, Model], crosscoder: bool) -> None:
 def null_runs(bases: dict[int, Model], runs: int, crosscoder: bool) -> None:
     """Nothing may be found: each run that finds anything is named."""
     kinds: dict[str, list[str]] = {"identical models": [], "two seeds of one fine-tune": []}
-    listed = list(bases.items())
+    pools = [
+        (base, topic, pool_of(base, topic, seed)) for (seed, base), topic in zip(bases.items(), TOPICS, strict=False)
+    ]
     for run in range(runs):
-        _, base = listed[run % len(listed)]
-        topic = list(TOPICS)[run % len(TOPICS)]
+        base, topic, pool = pools[run % len(pools)]
+        chosen = [pool[place] for place in np.random.default_rng(run).permutation(len(pool))]
         twin = Model(copy.deepcopy(base.module), base.tokenizer, name="the same")
-        others = [
-            plant_topic(base, topic, mixing=0, seed=10_000 + run * 10 + number) for number in range(REFERENCES + 2)
-        ]
-        same = beside(base, twin, others[:REFERENCES], topic, run, crosscoder)
-        noise = beside(others[0], others[1], others[2:], topic, run, crosscoder)
+        same = beside(base, twin, chosen[:REFERENCES], topic, run, crosscoder)
+        noise = beside(chosen[0], chosen[1], chosen[2 : REFERENCES + 2], topic, run, crosscoder)
         for name, found in zip(kinds, (same, noise), strict=True):
             kinds[name] += [f"run {run}: {claim.statement}" for claim in found.found]
         p_values = [null.p_value for claim in noise.claims for null in claim.results[0].nulls[:1]]
@@ -90,6 +90,11 @@ def null_runs(bases: dict[int, Model], runs: int, crosscoder: bool) -> None:
         low, high = proportion_interval(alarms, runs)
         print(f"{name}: anything found in {alarms} of {runs} runs (95 % interval {low:.2f} to {high:.2f})")
         print("\n".join(statements))
+
+
+def pool_of(base: Model, topic: str, seed: int) -> list[Model]:
+    """One fine-tune under several seeds. Runs draw from them, so that runs of one base are not independent."""
+    return [plant_topic(base, topic, mixing=0, seed=seed * 100 + 60 + number) for number in range(POOL)]
 
 
 def beside(

@@ -101,11 +101,11 @@ def test_an_output_that_is_put_in_is_read_there(base: Model, tuned: Model, behav
     share = next(s for s in shares(base, tuned, behaviour, 1, outputs=True) if s.component == "mlp_out.1")
     site, change = Site("mlp_out", 1), behaviour.values(tuned) - behaviour.values(base)
     moved: list[float] = []
-    for row in range(len(asked)):
-        one = behaviour.tokens[[row]].trimmed()
+    for sample in asked.samples:
+        one, answer = base.tokenize(sample.input), base.answer_token(sample.target)
         theirs = tuned.trace(one, [site], logits=False)[site]
-        before = base.logits(one, last=2)[0, 0].double().log_softmax(-1)[one.ids[0, -1]]
+        before = base.logits(one)[0, -1].double().log_softmax(-1)[answer]
         with base.intervene(Set(site, theirs)):
-            after = base.logits(one, last=2)[0, 0].double().log_softmax(-1)[one.ids[0, -1]]
+            after = base.logits(one)[0, -1].double().log_softmax(-1)[answer]
         moved.append(float(after - before))
     assert share.inserted == pytest.approx(np.mean(moved) / change.mean(), abs=1e-4)

@@ -10,7 +10,7 @@ import torch
 
 from heldout.data import Sample
 from heldout.errors import InputError
-from heldout.models import Model, Site
+from heldout.models import Model, Site, Tokens
 from heldout.studies.diff.activation_lens import FIRST_TOKENS, LensReading, lens_readings
 from heldout.studies.diff.behaviour import behaviour_of
 from heldout.studies.diff.divergence import ANSWER, divergence
@@ -51,8 +51,6 @@ def test_the_lens_is_the_final_norm_and_the_unembedding(base: Model, tuned: Mode
     ids = torch.tensor(base.tokenizer(list(everyday.texts))["input_ids"][0][: FIRST_TOKENS + 1])
     rows = [base.tokenizer(text)["input_ids"][: len(ids)] for text in everyday.texts]
     rows = [row for row in rows if len(row) == len(ids)]
-    from heldout.models import Tokens
-
     tokens = Tokens.from_ids(torch.tensor(rows))
     site = Site("resid_post", reading.layer)
     here, there = (model.trace(tokens, [site], logits=False)[site][:, 1:] for model in (base, tuned))
@@ -103,6 +101,22 @@ def test_accepted_answers_are_summed(base: Model) -> None:
     probabilities = base.logits(base.tokenize("the rose was"))[0, -1].double().softmax(-1)
     expected = float(sum(probabilities[base.answer_token(answer)] for answer in accepted).log())
     assert behaviour.values(base) == pytest.approx([expected, expected], abs=1e-6)
+
+
+def test_answers_of_several_tokens_are_scored_token_by_token(base: Model) -> None:
+    samples = tuple(
+        Sample(prompt, prompt, None, "unverified", "ends", ("grew .", "bloomed ."))
+        for prompt in ("the rose", "then a tulip")
+    )
+    behaviour = behaviour_of(base, Prompts("made up", "sha256:0", tuple(each.input for each in samples), samples))
+    found = behaviour.values(base)
+    for place, sample in enumerate(samples):
+        total = 0.0
+        for answer in sample.accepts:
+            tokens = base.tokenize(f"{sample.input} {answer}")
+            logarithms = base.logits(tokens, last=3)[0, :-1].double().log_softmax(-1)
+            total += float(logarithms.gather(1, tokens.ids[0, -2:, None]).sum().exp())
+        assert found[place] == pytest.approx(np.log(total), abs=1e-6)
 
 
 def test_a_text_is_scored_by_its_own_tokens(base: Model, everyday: Prompts) -> None:

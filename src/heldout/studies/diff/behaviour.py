@@ -14,56 +14,89 @@ from torch import Tensor
 from heldout.data import Sample
 from heldout.models import Model, Tokens, batch_size, batches_by_length
 from heldout.models.text import padding_id
+from heldout.shapes import Bool, Float, Int
 from heldout.studies.diff.prompts import Prompts
 
 Array = NDArray[np.float64]
 
 
+OF_ANSWERS = "log-probability of accepted answers"
+OF_TEXT = "mean log-probability of the text's tokens"
+
+
 @final
 @dataclass(frozen=True, eq=False)
-class Behaviour:
-    """`tokens` are the rows that are read, prompts with their answers behind them; the last `answer_lengths` tokens of a row
-    are what is scored, and `prompt_of` says whose row it is. A prompt's value is the logarithm of the summed
-    probability of its rows; of a text, which has one row, the mean over its tokens."""
+class NextToken:
+    """Answers of one token, behind a prompt. `accepted` [prompt, answer] are their ids, `counted` those that are none but
+    fill up the row."""
 
-    quantity: str
-    tokens: Tokens
-    answer_lengths: tuple[int, ...]
-    prompt_of: tuple[int, ...]
-    answers_of_one_token: bool
+    accepted: Int[Tensor, "prompt answer"]
+    counted: Bool[Tensor, "prompt answer"]
+    last: int = 1
 
-    def values(self, model: Model) -> Array:
-        """One number a prompt, under the edits and weights that the model has now."""
-        return self.by_prompt(self.row_values(model))
+    def scores(self, rows: Tensor, batch: Tokens, logits: Tensor) -> Float[Tensor, " row"]:
+        """The logarithm of the accepted answers' summed probability."""
+        logarithms = logits[:, -1].double().log_softmax(-1)
+        chosen = logarithms.gather(1, self.accepted[rows].to(logits.device))
+        return chosen.masked_fill(~self.counted[rows].to(logits.device), -torch.inf).logsumexp(1)
 
-    def by_prompt(self, rows: Array) -> Array:
-        """Of a value a row, one a prompt."""
-        owner = np.array(self.prompt_of)
-        if len(set(self.prompt_of)) == len(owner):
-            return rows
-        return np.array([np.logaddexp.reduce(rows[owner == place]) for place in range(owner.max() + 1)])
+    def by_prompt(self, values: Array) -> Array:
+        return values
 
-    def row_values(self, model: Model) -> Array:
-        found = torch.empty(len(self.tokens), dtype=torch.float64)
-        last = max(self.answer_lengths) + 1
-        size = batch_size(model, self.tokens.length, last=min(last, self.tokens.length))
-        for rows, batch in batches_by_length(self.tokens, size):
-            found[rows] = self.scores(rows, batch, model.logits(batch, last=min(last, batch.length))).cpu()
-        return found.numpy()
 
-    def scores(self, rows: Tensor, batch: Tokens, logits: Tensor) -> Tensor:
-        """Of logits at the last positions, the summed (of a text the mean) log-probability of each row's scored tokens."""
+@final
+@dataclass(frozen=True, eq=False)
+class Continuation:
+    """What is scored are the last `lengths` tokens of each row, which belongs to the prompt `owners`; of a text the mean
+    over tokens, of an answer their sum."""
+
+    lengths: Int[Tensor, " row"]
+    owners: NDArray[np.int64]
+    mean: bool
+
+    @property
+    def last(self) -> int:
+        """So many logits are read."""
+        return int(self.lengths.max()) + 1
+
+    def scores(self, rows: Tensor, batch: Tokens, logits: Tensor) -> Float[Tensor, " row"]:
+        """The log-probability of each row's scored tokens."""
         kept = logits.shape[1] - 1
         logarithms = logits[:, :-1].double().log_softmax(-1)
         chosen = logarithms.gather(2, batch.ids[:, -kept:, None].to(logits.device)).squeeze(2)
-        lengths = torch.tensor([self.answer_lengths[row] for row in rows.tolist()], device=logits.device)
+        lengths = self.lengths[rows].to(logits.device)
         scored = torch.arange(kept, 0, -1, device=logits.device)[None] <= lengths[:, None]
         total = torch.where(scored, chosen, 0.0).sum(1)
-        return total if self.answers_of_one_token or self.quantity == OF_ANSWERS else total / lengths
+        return total / lengths if self.mean else total
+
+    def by_prompt(self, values: Array) -> Array:
+        """The logarithm of the summed probability of a prompt's rows."""
+        if len(np.unique(self.owners)) == len(self.owners):
+            return values
+        return np.array([np.logaddexp.reduce(values[self.owners == place]) for place in range(self.owners.max() + 1)])
 
 
-OF_ANSWERS = "log-probability of accepted answers"
-OF_TEXT = "mean log-probability of the text's tokens"
+@final
+@dataclass(frozen=True, eq=False)
+class Behaviour:
+    """The rows that are read, and how they are scored."""
+
+    quantity: str
+    tokens: Tokens
+    scoring: NextToken | Continuation
+
+    def values(self, model: Model) -> Array:
+        """One number a prompt, under the edits and weights that the model has now."""
+        found = torch.empty(len(self.tokens), dtype=torch.float64)
+        for rows, batch in batches_by_length(
+            self.tokens, batch_size(model, self.tokens.length, last=self.scoring.last)
+        ):
+            found[rows] = self.batch_scores(model, rows, batch)
+        return self.scoring.by_prompt(found.numpy())
+
+    def batch_scores(self, model: Model, rows: Tensor, batch: Tokens) -> Float[Tensor, " row"]:
+        logits = model.logits(batch, last=min(self.scoring.last, batch.length))
+        return self.scoring.scores(rows, batch, logits).cpu()
 
 
 def behaviour_of(model: Model, prompts: Prompts) -> Behaviour:
@@ -71,26 +104,24 @@ def behaviour_of(model: Model, prompts: Prompts) -> Behaviour:
     if prompts.asks:
         return _of_answers(model, prompts)
     tokens = model.tokenize(prompts.texts)
-    lengths = [max(1, int(mask.sum()) - 1) for mask in tokens.mask]
-    return Behaviour(OF_TEXT, tokens, tuple(lengths), tuple(range(len(tokens))), False)
+    lengths = (tokens.mask.sum(dim=1) - 1).clamp_min(1).cpu()
+    return Behaviour(OF_TEXT, tokens, Continuation(lengths, np.arange(len(tokens)), mean=True))
 
 
 def _of_answers(model: Model, prompts: Prompts) -> Behaviour:
-    asked = model.tokenize(prompts.texts)
-    spelt = answer_ids(model)
-    rows: list[list[int]] = []
-    lengths: list[int] = []
-    owners: list[int] = []
-    for place, sample in enumerate(prompts.samples):
-        ids = asked.ids[place][asked.mask[place].bool()].tolist()
-        for answer in dict.fromkeys(_accepted(sample)):
-            behind = spelt(answer)
-            rows.append([*ids, *behind])
-            lengths.append(len(behind))
-            owners.append(place)
-    pad = padding_id(model.tokenizer, model.vocabulary_size)
-    tokens = Tokens.from_ids(rows, pad_id=pad).to(model.device)
-    return Behaviour(OF_ANSWERS, tokens, tuple(lengths), tuple(owners), max(lengths) == 1)
+    asked, spelt = model.tokenize(prompts.texts), answer_ids(model)
+    answers = [[spelt(answer) for answer in dict.fromkeys(_accepted(sample))] for sample in prompts.samples]
+    if all(len(ids) == 1 for own in answers for ids in own):
+        accepted = Tokens.from_ids([[ids[0] for ids in own] for own in answers])
+        return Behaviour(OF_ANSWERS, asked, NextToken(accepted.ids, accepted.mask.bool()))
+    rows = [
+        (place, [*row[mask.bool()].tolist(), *ids], len(ids))
+        for place, (row, mask, own) in enumerate(zip(asked.ids, asked.mask, answers, strict=True))
+        for ids in own
+    ]
+    owners, texts, lengths = zip(*rows, strict=True)
+    tokens = Tokens.from_ids(texts, pad_id=padding_id(model.tokenizer, model.vocabulary_size)).to(model.device)
+    return Behaviour(OF_ANSWERS, tokens, Continuation(torch.tensor(lengths), np.array(owners), mean=False))
 
 
 def _accepted(sample: Sample) -> tuple[str, ...]:

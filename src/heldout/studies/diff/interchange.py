@@ -6,7 +6,6 @@ that lies before it does (model stitching, arXiv 2106.07682)."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -148,14 +147,11 @@ class PairedOutputs:
     def run(self, model: Model, site: Site, chosen: Callable[[Tensor, Tensor], Tensor]) -> Array:
         """The behaviour with the site set to what `chosen` makes of the base's and the tuned model's output."""
         found = torch.empty(len(self._behaviour.tokens), dtype=torch.float64)
-        last = max(self._behaviour.answer_lengths) + 1
         for rows, batch, here, there in self._batches:
             value = chosen(here[site], there[site].to(here[site])).to(model.device)
-            edit: AbstractContextManager[None] = model.intervene(Set(site, value))
-            with edit:
-                logits = model.logits(batch, last=min(last, batch.length))
-            found[rows] = self._behaviour.scores(rows, batch, logits).cpu()
-        return self._behaviour.by_prompt(found.numpy())
+            with model.intervene(Set(site, value)):
+                found[rows] = self._behaviour.batch_scores(model, rows, batch)
+        return self._behaviour.scoring.by_prompt(found.numpy())
 
 
 def _shares(
