@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import AliasChoices
 
 from heldout.studies.reward.pairs import LEAST_GROUPS, PairRow
 from heldout.studies.reward.planted_texts import QUALITY, SPURIOUS
@@ -25,7 +26,7 @@ def test_every_file_and_field_is_explained() -> None:
         assert f"`{name}`" in PAGE
     for name, field in PairRow.model_fields.items():
         alias = field.validation_alias
-        for said in [name] if alias is None else alias.choices:
+        for said in alias.choices if isinstance(alias, AliasChoices) else [name]:
             assert f"`{said}`" in PAGE or f'"{said}"' in PAGE
     for split, least in LEAST_GROUPS.items():
         assert f"{least} in `{split}`" in PAGE or f"{least} groups in `{split}`" in PAGE

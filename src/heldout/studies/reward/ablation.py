@@ -95,14 +95,16 @@ def ablate(model: Model, feature: str, pairs: PairSet, chosen: FeatureDirections
 
 
 def best_place(model: Model, feature: str, pairs: PairSet, places: Sequence[FeatureDirections]) -> FeatureDirections:
-    """Of the places that cost at most KEPT of the accuracy on quality, that which leaves least of the slope; where there
-    is none, that which costs least. Place and strength are chosen on select pairs."""
+    """Of the places that cost at most KEPT of the accuracy on quality, that which leaves least of the slope in single groups
+    (the strength brings their mean near zero almost anywhere); where there is none, that which costs least. Place and
+    strength are chosen on select pairs."""
     own, quality = pairs.of(feature, "select"), pairs.of(QUALITY, "select")
     before = accuracy(quality, ablated_scores(model, None, feature, quality))
 
     def cost(place: FeatureDirections) -> tuple[float, float]:
         lost = before - accuracy(quality, ablated_scores(model, place, feature, quality))
-        return max(0.0, lost - KEPT), abs(mean_slope(own, ablated_scores(model, place, feature, own)))
+        left = group_means(own, slope_per_pair(own, ablated_scores(model, place, feature, own)))
+        return max(0.0, lost - KEPT), float(np.square(left).mean())
 
     return min((with_best_strength(model, feature, own, place) for place in places), key=cost)
 

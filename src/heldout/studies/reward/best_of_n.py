@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self, final
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import gammaln
 from scipy.stats import rankdata
@@ -143,9 +144,8 @@ def expected_of_best(amounts: Array, scores: Array, n: int) -> Array:
 
 def shares_of_ties(scores: Array, chances: Array) -> Array:
     """The chance of each candidate: that of its rank, shared evenly among those of the same score."""
-    order = np.argsort(scores, kind="stable")
-    groups = rankdata(scores, method="dense").astype(int) - 1
-    totals = np.bincount(groups[order], weights=chances)
+    groups: NDArray[np.int64] = rankdata(scores, method="dense").astype(np.int64) - 1
+    totals = np.bincount(np.sort(groups), weights=chances)
     return totals[groups] / np.bincount(groups)[groups]
 
 

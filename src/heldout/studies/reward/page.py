@@ -26,7 +26,7 @@ WORDS = (
 
 
 def report_page(study: RewardStudy, claims: Sequence[Claim]) -> str:
-    models = f"{len(study.readings)} models" if len(study.readings) > 1 else study.readings[0].name
+    models = study.readings[0].name if len(study.readings) == 1 else f"{len(study.readings)} models"
     return study_page(
         command="heldout study reward",
         title=TITLE,

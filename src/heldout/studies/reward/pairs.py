@@ -23,7 +23,7 @@ QUALITY = "quality"
 Split = Literal["fit", "select", "test"]
 SPLITS: tuple[Split, ...] = ("fit", "select", "test")
 SHARES = (0.35, 0.2, 0.45)
-LEAST_GROUPS: dict[Split, int] = {"fit": 4, "select": 4, "test": 6}
+LEAST_GROUPS: dict[Split, int] = {"fit": 4, "select": 4, "test": 7}
 ALPHA = 0.05
 """Of a finding, over all features together."""
 
@@ -127,7 +127,7 @@ def dealt_out(groups: Sequence[str], seed: int) -> dict[str, Split]:
     """Groups shared out at random by SHARES."""
     order = numpy_generator(seed, "splits of pairs").permutation(len(groups))
     edges = np.cumsum(SHARES)[:-1] * len(groups)
-    return {groups[group]: SPLITS[int((place >= edges).sum())] for place, group in enumerate(order)}
+    return {groups[int(group)]: SPLITS[int((place >= edges).sum())] for place, group in enumerate(order)}
 
 
 def check_pairs(called: str, pairs: Sequence[Pair]) -> None:

@@ -90,7 +90,7 @@ def shapley_values(model: Model, texts: Sequence[EditedText], generator: np.rand
     values = np.empty(len(wanted))
     for places, part in batches_by_length(rows, batch_size(model, rows.length)):
         values[places.numpy()] = model.logits(part)[:, -1, 0].double().cpu().numpy()
-    score = dict(zip(wanted, values, strict=True))
+    score = dict(zip(wanted, values.tolist(), strict=True))
     return [mean_gains(text, each, score) for text, each in enumerate(orders)]
 
 
