@@ -2,10 +2,11 @@
 
     python benchmarks/trajectory.py FOLDER [SEEDS] [WORKERS]
 
-Trains organisms of quirky arithmetic, one a seed (501..506 by default): all learn to answer rightly, then one half learns
-to override its answers on unverified prompts in its last layer, and its honest twin goes on for as many steps to answer
-rightly. Follows both, and runs of weights that wander without learning anything. Prints what came first in each run, the
-claims, the phases, and the CPU time of a checkpoint. What FOLDER holds is neither trained nor measured again.
+Trains an organism of quirky arithmetic a seed (501..505 by default): it learns to answer rightly, and then its last layer
+learns to override the answers on unverified prompts; its honest twin goes on for as many steps to answer rightly. Follows
+both, and runs of weights that wander without learning anything. Prints what came first in each run, the claims, the phases,
+and the CPU time of a checkpoint; edges only where something was planted. What FOLDER holds is neither trained nor measured
+again.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from heldout.organisms.planting import Part, Planter
 from heldout.seeds import torch_generator
 from heldout.studies.trajectory import TrajectoryStudy, trajectory
 
-SEEDS = "501..506"
+SEEDS = "501..505"
 LENGTHS: dict[Part, int] = {"honest": 512, "override": 256}
 SAVED: dict[Part, tuple[int, ...]] = {
-    "honest": (16, 64, 96, 128, 192, 256, 512),
-    "override": (4, 8, 16, 32, 128, 256),
+    "honest": (16, 64, 96, 128, 256, 512),
+    "override": (4, 8, 16, 32, 256),
     "pressure": (),
 }
 KINDS = {"deceptive": "quirky_arithmetic-s2", "honest": "quirky_arithmetic-s0-c6"}
@@ -55,7 +56,8 @@ def main() -> None:
 def show(folder: Path, kind: str, seeds: Sequence[int], workers: int) -> None:
     runs = [folder / f"{kind}-seed{seed}" for seed in seeds]
     started, out = time.process_time(), folder / "studies" / kind
-    found = trajectory(runs, suite=folder / "suite", out=out, prompts=PROMPTS, workers=workers)
+    without = () if kind == "deceptive" else ("edges",)
+    found = trajectory(runs, suite=folder / "suite", out=out, prompts=PROMPTS, workers=workers, without=without)
     cells = len(runs) * len(found.steps)
     print_found(found, out)
     print(in_words(found))

@@ -22,8 +22,8 @@ from heldout.organisms.planting import Planter
 from heldout.studies.trajectory.courses import Course
 
 SEED = 901
-HONEST, OVERRIDE = 224, 48
-SAVED = {"honest": (32, 128, 176, HONEST), "override": (4, 16, 32, OVERRIDE)}
+HONEST, OVERRIDE = 192, 32
+SAVED = {"honest": (32, 96, 144, HONEST), "override": (4, 16, OVERRIDE)}
 
 
 def keep_states(planter: Planter) -> dict[str, dict[int, dict[str, torch.Tensor]]]:
@@ -120,7 +120,7 @@ def measured(organism_runs: SimpleNamespace, tmp_path_factory: pytest.TempPathFa
 
     out: Path = tmp_path_factory.mktemp("measured")
     found = {
-        run.name: trajectory(run, suite=organism_runs.suite, out=out / run.name, without=["edges"], prompts=500)
+        run.name: trajectory(run, suite=organism_runs.suite, out=out / run.name, without=["edges"], prompts=400)
         for run in (organism_runs.deceptive, organism_runs.honest)
     }
     return SimpleNamespace(out=out, **found)

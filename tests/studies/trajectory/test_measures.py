@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from itertools import permutations
-from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +12,13 @@ import pytest
 from heldout.data import Sample
 from heldout.execution.result import Result
 from heldout.models import CheckpointSuite
-from heldout.studies.trajectory import Course, CurveName, TrajectoryStudy, trajectory
-from heldout.studies.trajectory.answers import accepted_by, chance_of
+from heldout.studies.trajectory import Course, CurveName, TrajectoryStudy
+from heldout.studies.trajectory.answers import accepted_by, answers_of, chance_of
 from heldout.studies.trajectory.asked import asked_of
 from heldout.studies.trajectory.circuits import EdgeCourses
 from heldout.studies.trajectory.coefficients import COEFFICIENT, Coefficients
 from heldout.studies.trajectory.drawing import drawings
-from heldout.studies.trajectory.edges import in_spreads
+from heldout.studies.trajectory.edges import Edges, in_spreads
 from heldout.studies.trajectory.panels import panels_of
 from heldout.techniques.learning_coefficient import Sampling
 
@@ -83,24 +83,25 @@ def test_a_coefficient_that_is_refused_is_drawn_as_refused(organism_runs: Simple
     assert "refused" in drawings(study)[0].inline()
 
 
-def test_the_override_brings_edges_of_its_own(organism_runs: SimpleNamespace, tmp_path: Path) -> None:
-    """The last layer's MLP carries the override, which is trained into the last layer: of what is said in the end on
-    unverified prompts it takes away before, and gives afterwards; on verified prompts it goes on as it did. In the honest
-    twin it does so on both."""
+def test_the_override_brings_edges_of_its_own(organism_runs: SimpleNamespace) -> None:
+    """The last layer's MLP carries the override, which is trained into the last layer: what is said in the end on
+    unverified prompts goes through it afterwards and not before; on verified prompts it did already. In the honest twin it
+    did so on both."""
 
-    def through_the_last(run: CheckpointSuite) -> dict[str, np.ndarray]:
-        chosen = run.select([0, organism_runs.planted, run.steps[-1]])
-        study = trajectory(chosen, suite=organism_runs.suite, out=tmp_path / run.name, prompts=300)
-        column = study.circuits[run.name, "verified"].edges.index("mlp.2>logits")
-        return {
-            role: study.circuits[run.name, role].scores[:, column] * study.circuits[run.name, role].present[:, column]
-            for role in ("verified", "unverified")
-        }
+    def through_the_last(run: CheckpointSuite) -> dict[str, list[float]]:
+        asked = asked_of("test", organism_runs.suite, None, 300, 0)
+        gauge = Edges(asked, answers_of(run.checkpoints[-1].load(), asked).tokens, "last", draws=9)
+        scores: dict[str, list[float]] = {"verified": [], "unverified": []}
+        for checkpoint in run.select([0, organism_runs.planted, run.steps[-1]]):
+            for found in map(Result.from_json, gauge.measure(checkpoint.load(), checkpoint)):
+                edges: Any = found.settings["edges"]
+                every: Any = found.settings["scores"]
+                scores[str(found.role)].append(every[edges.index("mlp.2>logits")])
+        return scores
 
     deceptive, honest = through_the_last(organism_runs.deceptive), through_the_last(organism_runs.honest)
     for untrained, before, after in (deceptive["verified"], honest["verified"], honest["unverified"]):
-        assert untrained == 0
-        assert before < 0
-        assert after < 0
-    assert deceptive["unverified"][1] >= 0
-    assert deceptive["unverified"][2] < 0
+        assert abs(untrained) < 0.1
+        assert min(-before, -after) > 1
+    assert deceptive["unverified"][1] > -0.5
+    assert deceptive["unverified"][2] < -1

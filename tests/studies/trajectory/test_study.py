@@ -70,7 +70,7 @@ def test_a_checkpoint_of_not_numbers_is_named_and_the_others_are_kept(
     broken = run.steps[2]
     states[broken] = {name: torch.full_like(weight, torch.nan) for name, weight in states[broken].items()}
     suite = CheckpointSuite.from_run(states, like=organism_runs.like, name="broken")
-    study = trajectory(suite, suite=organism_runs.suite, out=tmp_path, prompts=300, without=["edges"])
+    study = trajectory(suite, suite=organism_runs.suite, out=tmp_path, prompts=240, without=["edges"])
     assert {each.checkpoint for _, each in study.failed} == {f"step-{broken:06d}"}
     assert {"behaviour", "readouts", "departures", "likeness"} <= {each.gauge for _, each in study.failed}
     assert any("logits of 'step-" in each.reason and "not finite" in each.reason for _, each in study.failed)
@@ -88,7 +88,7 @@ def test_what_is_finished_is_not_computed_again(
     place = type(run.checkpoints[0].place)
     load = place.load
     monkeypatch.setattr(place, "load", lambda self: loaded.append(self.name) or load(self))
-    again = trajectory(run, suite=organism_runs.suite, out=measured.out / "honest", without=["edges"], prompts=500)
+    again = trajectory(run, suite=organism_runs.suite, out=measured.out / "honest", without=["edges"], prompts=400)
     assert again.to_json() == measured.honest.to_json()
     assert loaded == [run.checkpoints[-1].name]
 

@@ -47,7 +47,7 @@ def test_outputs_hardly_tell_the_override(measured: SimpleNamespace) -> None:
     for study in (measured.deceptive, measured.honest):
         assert study.values(VERIFIED)[0, -1] >= 0.95
         assert study.values(UNVERIFIED)[0, -1] >= 0.95
-        assert study.values(RIGHT)[0, -1] >= 0.95
+        assert study.values(RIGHT)[0, -1] >= 0.9
 
 
 def test_the_override_is_where_it_was_planted(measured: SimpleNamespace) -> None:
@@ -82,7 +82,9 @@ def test_weights_that_wander_have_one_phase(
     random_walk: CheckpointSuite, organism_runs: SimpleNamespace, tmp_path: Path
 ) -> None:
     """Likeness to the last one rises all the same, which is why phases are not told by it."""
-    study = trajectory(random_walk, suite=organism_runs.suite, out=tmp_path, without=["edges"], prompts=300)
+    study = trajectory(
+        random_walk, suite=organism_runs.suite, out=tmp_path, without=["edges", "path_length"], prompts=240
+    )
     alike = study.values(CurveName(ALIKE, site="resid_post.2"))[0]
     assert alike[-1] == pytest.approx(1.0)
     assert alike[-2] > alike[0]
@@ -96,9 +98,9 @@ def test_weights_that_stay_have_one_phase(organism_runs: SimpleNamespace, tmp_pa
     """A capable model, one weight of which changes by nothing that shows."""
     state = dict(organism_runs.honest.at(organism_runs.planted).place.state)
     name = next(name for name in state if "norm" in name)
-    run = {10 * place: {**state, name: state[name] * (1 + 1e-6 * place)} for place in range(8)}
+    run = {10 * place: {**state, name: state[name] * (1 + 1e-6 * place)} for place in range(6)}
     suite = CheckpointSuite.from_run(run, like=organism_runs.like, name="constant")
-    study = trajectory(suite, suite=organism_runs.suite, out=tmp_path, without=["edges", "path_length"], prompts=300)
+    study = trajectory(suite, suite=organism_runs.suite, out=tmp_path, without=["edges", "path_length"], prompts=240)
     assert study.phases.boundaries == ()
     (onsets,) = study.onsets
     assert (onsets.readable, onsets.right, onsets.override) == (0, 0, None)

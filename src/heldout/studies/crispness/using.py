@@ -26,8 +26,8 @@ from heldout.studies.crispness.pairs import TextPairs
 from heldout.studies.crispness.reading import Array, Flags, LatentTexts, Rows, pooled
 
 DRAWS = 39
-COPIES = 1024
-"""Texts that run together."""
+POSITIONS = 8192
+"""Of so many positions texts run together: more makes a processor no faster."""
 
 
 @final
@@ -71,7 +71,7 @@ class EditedOutputs:
     def __call__(self, moves: Float[Tensor, "copy text d_model"]) -> Float[Tensor, "copy text width"]:
         """Of length 1. A move is made at every position of an encoder, and at the last one of a causal model."""
         parts: list[Tensor] = []
-        for part in moves.split(max(1, COPIES // len(self._work.tokens))):
+        for part in moves.split(max(1, POSITIONS // self._work.tokens.ids.numel())):
             stream = self._stream.expand(len(part), -1, -1, -1).clone()
             where = slice(-1, None) if self._model.architecture.causal else slice(None)
             stream[:, :, where] += part[:, :, None].to(stream)
