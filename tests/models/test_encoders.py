@@ -255,7 +255,7 @@ def test_a_head_is_not_taken_apart_as_a_norm(tokens: Tokens) -> None:
     encoder = encoder_model(inner_model("masked"))
     head = encoder.module.get_submodule(encoder.architecture.final_norm)
     with pytest.raises(InputError, match="BertPredictionHeadTransform where a norm"):
-        frozen_norm(head, torch.zeros(1, 32))
+        frozen_norm(head, torch.randn(3, 32, generator=torch.Generator().manual_seed(0)))
 
 
 def test_logits_of_an_encoder_without_a_head_are_refused(tokens: Tokens) -> None:

@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from heldout.errors import InputError, Problem
 from heldout.shapes import Float
 
+NOT_A_NORM = 0.1
+"""The share of a module's output by which it may differ from a norm: what half precision rounds is far less."""
+
 
 @dataclass(frozen=True, eq=False)
 class FrozenNorm:
@@ -52,12 +55,12 @@ def frozen_norm(norm: nn.Module | None, x: Float[Tensor, "... d_model"]) -> Froz
         least = torch.finfo(torch.float32).tiny
         squares = moved.square().sum(-1, keepdim=True).clamp_min(least)
         inverse = ((output - offset).float() * moved).sum(-1, keepdim=True) / squares
+        refuse_other_maps(norm, (output - offset).float(), moved * inverse)
     return FrozenNorm(gain, offset, centred, inverse.to(x.dtype))
 
 
 def _parts(norm: nn.Module, like: Tensor) -> tuple[Tensor, Tensor, bool]:
     """The gain up to a common factor (which the scale takes up), the offset, and whether the mean is removed."""
-    refuse_other_maps(norm)
     width = like.shape[-1]
     signs = like.new_ones(width)
     signs[: width // 2] = -1.0
@@ -68,10 +71,13 @@ def _parts(norm: nn.Module, like: Tensor) -> tuple[Tensor, Tensor, bool]:
     return gain, offset, centred
 
 
-def refuse_other_maps(module: nn.Module) -> None:
+def refuse_other_maps(module: nn.Module, output: Tensor, rebuilt: Tensor) -> None:
     """Raises InputError for a module that is no norm: an encoder's head, say, is not linear with its scale held fixed."""
-    kind = type(module).__name__
-    if "norm" not in kind.lower():
-        found, expected = f"a {kind} where a norm is taken apart", "a LayerNorm or RMSNorm before the unembedding"
+    error = float((output - rebuilt).norm() / output.norm().clamp_min(torch.finfo(torch.float32).tiny))
+    if error > NOT_A_NORM:
+        kind = type(module).__name__
+        found = (
+            f"a {kind} where a norm is taken apart, of whose output {error:.0%} is not its input, centred and scaled"
+        )
         next_step = "this decomposition does not fit the family; use interventions (heldout.models.sweep) instead"
-        raise InputError(f"frozen_norm({kind})", Problem(found, expected, next_step))
+        raise InputError(f"frozen_norm({kind})", Problem(found, "a LayerNorm or RMSNorm", next_step))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -11,15 +11,16 @@ import numpy as np
 from heldout.report.html import Markup, joined
 from heldout.studies.crispness.decoding import PERMUTED, WORDS
 from heldout.studies.crispness.dimensions import MOST
-from heldout.studies.crispness.findings import LEVEL, CrispnessStudy, LatentFinding
+from heldout.studies.crispness.findings import LEVEL, SELECTIVITY, CrispnessStudy, LatentFinding
 from heldout.studies.drawing import Axis, Dot, DotPlot, Drawing, Row, axis_around, dot_sign, legend, null_sign, text
 
 TITLE = "Are the variables that people use crisp inside?"
-MODEL, TWIN, BAG = "s1", "s2", "s3"
+MODEL, TWIN = "s1", "s2"
 LEFT, PANEL, BETWEEN = 100.0, 226.0, 44.0
-ROW = 37.0
+ROW = 28.0
+"""Of two dots: every row of every panel has both, so that rows stand beside each other."""
 
-Value = Callable[[LatentFinding], Dot | None]
+Value = Callable[[LatentFinding], Dot]
 
 
 @final
@@ -33,7 +34,6 @@ class Panel:
     dot: Value
     null: Callable[[LatentFinding], tuple[float, float] | None]
     reference: float | None = None
-    words: bool = False
 
 
 def drawings(study: CrispnessStudy) -> list[Drawing]:
@@ -44,10 +44,11 @@ def drawings(study: CrispnessStudy) -> list[Drawing]:
             "Is it read off, is it more than words, and is it used?",
             "Accuracy, selectivity and causal effect of each latent, with nulls",
             "Each row is a latent, tested on templates and words (or documents) that nothing was fitted on. Left: accuracy of "
-            "a linear readout; the grey bar goes from chance to the best of 999 label permutations. Middle: how much more "
-            "accurate it is than readouts of random labels of words. Right: by what share of their distance flipping the "
-            "latent brings differing pairs nearer than agreeing pairs; the bar is the middle 95 % of random directions of "
-            "the same length. Hollow: not beyond its null. Lines are 95 % intervals.",
+            "a linear readout; the grey bar goes from chance to a bag of tokens, or to the best of 999 label permutations. "
+            "Middle: how much more accurate it is than readouts of random labels of words; lines go over all of these. "
+            "Right: by what share of their distance flipping the latent brings differing pairs nearer than agreeing pairs; the bar is the middle 95 % of random directions of "
+            "the same length. Hollow: not beyond its null, or less selective than a crisp latent. Other lines are 95 % "
+            "intervals.",
             height(study),
             panels(study, first),
         ),
@@ -55,9 +56,9 @@ def drawings(study: CrispnessStudy) -> list[Drawing]:
             "How many directions does it take, and do polytope boundaries lie between?",
             "Rank, spread and boundary density ratio of each latent",
             "Left: directions that keep 95 % of the accuracy above chance; the bar begins at the rank that random directions "
-            f"need. Middle: directions to remove until nothing is read off; {MOST} at the edge means that more are needed. "
-            "0: nothing was read off to begin with. Right: boundary density between differing pairs over that between "
-            "agreeing pairs; the bar is the middle 95 % of exchanged pairs.",
+            "need; hollow at the edge: nothing was read off. Middle: directions to remove until nothing is read off; hollow: "
+            "more than were tried. 0: nothing was read off to begin with. Right: boundary density between differing pairs "
+            "over that between agreeing pairs; the bar is the middle 95 % of exchanged pairs.",
             height(study),
             panels(study, second),
         ),
@@ -72,7 +73,6 @@ def panels(study: CrispnessStudy, chosen: Sequence[Panel]) -> Markup:
     signs = [
         (dot_sign(MODEL), "model"),
         (dot_sign(TWIN), "untrained twin"),
-        *([(dot_sign(BAG), "bag of tokens")] if any(panel.words for panel in chosen) else []),
         (null_sign(), "chance"),
     ]
     parts: list[Markup] = [legend(signs, 10, LEFT)]
@@ -85,11 +85,7 @@ def panels(study: CrispnessStudy, chosen: Sequence[Panel]) -> Markup:
 
 
 def row_of(study: CrispnessStudy, panel: Panel, each: LatentFinding, *, named: bool) -> Row:
-    drawn = [(panel.dot(each), MODEL), (panel.dot(study.twin_of(each)), TWIN)]
-    words = each.null(WORDS)
-    if panel.words and words is not None:
-        drawn.append((Dot(words.mean, BAG, title=f"{each.latent}, bag of tokens: {words.mean:.2f}"), BAG))
-    dots = [Dot(dot.value, tone, dot.interval, dot.title, dot.hollow) for dot, tone in drawn if dot is not None]
+    dots = [panel.dot(each), replace(panel.dot(study.twin_of(each)), tone=TWIN)]
     return Row(each.latent if named else "", dots, panel.null(each), "chance")
 
 
@@ -99,23 +95,25 @@ def accuracy_panel() -> Panel:
         return Dot(each.accuracy, MODEL, each.interval, title, each.p_value > LEVEL)
 
     def null(each: LatentFinding) -> tuple[float, float] | None:
-        permuted = each.null(PERMUTED)
-        return None if permuted is None else (permuted.mean, permuted.maximum)
+        permuted, words = each.null(PERMUTED), each.null(WORDS)
+        if permuted is None or words is None:
+            return None
+        return (permuted.mean, max(permuted.maximum, words.mean))
 
-    return Panel("accuracy on held-out texts (fraction)", "read off", Axis(0.0, 1.0), dot, null, None, words=True)
+    return Panel("accuracy on held-out texts (fraction)", "read off", Axis(0.0, 1.0), dot, null)
 
 
 def selectivity_panel() -> Panel:
-    def dot(each: LatentFinding) -> Dot | None:
+    def dot(each: LatentFinding) -> Dot:
         value = each.selectivity.value
         if value is None:
-            return None
+            return Dot(0.0, MODEL, None, f"{each.latent}: no word recurs", True)
         title = f"{each.latent}: {each.selectivity.task:.2f} on the task, {value:.2f} above control tasks"
         spread = (
             each.selectivity.task - max(each.selectivity.controls),
             each.selectivity.task - min(each.selectivity.controls),
         )
-        return Dot(value, MODEL, spread, title, value < 0.2)
+        return Dot(value, MODEL, spread, title, value < SELECTIVITY)
 
     return Panel("accuracy above control tasks", "more than words", Axis(-0.5, 1.0), dot, lambda _: None, 0.0)
 
@@ -142,9 +140,11 @@ def flip_panel(study: CrispnessStudy) -> Panel:
 def rank_panel(study: CrispnessStudy) -> Panel:
     most = 1000.0
 
-    def dot(each: LatentFinding) -> Dot | None:
+    def dot(each: LatentFinding) -> Dot:
         rank = each.dimensions.rank
-        return None if rank is None else Dot(float(rank), MODEL, None, f"{each.latent} in {each.model}: rank {rank}")
+        if rank is None:
+            return Dot(most, MODEL, None, f"{each.latent} in {each.model}: no rank", True)
+        return Dot(float(rank), MODEL, None, f"{each.latent} in {each.model}: rank {rank}")
 
     def null(each: LatentFinding) -> tuple[float, float] | None:
         random = each.dimensions.random_rank
@@ -165,10 +165,10 @@ def spread_panel(study: CrispnessStudy) -> Panel:
 
 
 def border_panel(study: CrispnessStudy) -> Panel:
-    def dot(each: LatentFinding) -> Dot | None:
+    def dot(each: LatentFinding) -> Dot:
         found = each.borders
         if found is None:
-            return None
+            return Dot(1.0, MODEL, None, f"{each.latent} in {each.model}: no MLP of that kind", True)
         title = f"{each.latent} in {each.model}: {found.ratio:.2f}, p = {found.p_value:.2g}, layer {found.layer}"
         return Dot(found.ratio, MODEL, found.interval, title, found.p_value > LEVEL)
 
