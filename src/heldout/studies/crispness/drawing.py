@@ -46,9 +46,9 @@ def drawings(study: CrispnessStudy) -> list[Drawing]:
             "Each row is a latent, tested on templates and words (or documents) that nothing was fitted on. Left: accuracy of "
             "a linear readout; the grey bar goes from chance to a bag of tokens, or to the best of 999 label permutations. "
             "Middle: how much more accurate it is than readouts of random labels of words; lines go over all of these. "
-            "Right: by what share of their distance flipping the latent brings differing pairs nearer than agreeing pairs; the bar is the middle 95 % of random directions of "
-            "the same length. Hollow: not beyond its null, or less selective than a crisp latent. Other lines are 95 % "
-            "intervals.",
+            "Right: by what share of their distance flipping the latent brings differing pairs nearer than agreeing pairs; "
+            "the bar is the middle 95 % of random directions of the same length. Hollow: not beyond its null, or less "
+            "selective than a crisp latent. Other lines are 95 % intervals.",
             height(study),
             panels(study, first),
         ),
