@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
+from heldout.execution.threads import one_thread_if_small
 from heldout.models import Model
 from heldout.organisms.training import Schedule, new_model, small_config
 from heldout.seeds import derived_seed
@@ -72,15 +73,16 @@ def train_on(module: PreTrainedModel, draw: Documents, schedule: Schedule, parts
     optimiser = torch.optim.AdamW(trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     rates = torch.optim.lr_scheduler.LambdaLR(optimiser, schedule.factor)
     tokenizer, module = word_tokenizer(), module.train()
-    for _ in range(schedule.steps):
-        ids, labels = padded(tokenizer, draw(BATCH))
-        logits = module(ids, use_cache=False).logits[:, :-1]
-        loss = cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimiser.step()
-        rates.step()
+    with one_thread_if_small(module.num_parameters()):
+        for _ in range(schedule.steps):
+            ids, labels = padded(tokenizer, draw(BATCH))
+            logits = module(ids, use_cache=False).logits[:, :-1]
+            loss = cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(trained, 1.0)
+            optimiser.step()
+            rates.step()
     module.eval().requires_grad_(False)
 
 
