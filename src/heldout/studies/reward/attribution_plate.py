@@ -9,8 +9,10 @@ from heldout.studies.drawing import WIDTH, Drawing, box, legend, text
 from heldout.studies.drawing.heat_maps import contrast
 from heldout.studies.reward.attribution import Attribution
 from heldout.studies.reward.findings import Reading
+from heldout.studies.reward.signed import signed
 
 MOST_COLUMNS = 16
+LEAST = 0.005
 NAMES, CELL, TOP, SLOPING = 110.0, 26.0, 104.0, 44.0
 COMPONENTS, FEATURES = "components", "named features"
 MORE, LESS = "s1", "s2"
@@ -37,9 +39,11 @@ def attribution_plate(reading: Reading) -> Drawing:
 
 
 def largest_parts(found: Sequence[Attribution]) -> list[str]:
-    """The parts that give most to any feature's difference, in the model's order."""
+    """The parts that give most to any feature's difference, at least LEAST of the largest difference, in the model's
+    order."""
+    least = LEAST * max(abs(float(each.difference.mean())) for each in found)
     most = {name: max(abs(each.means[name]) for each in found) for name in found[0].parts}
-    kept = sorted(most, key=lambda name: -most[name])[:MOST_COLUMNS]
+    kept = [name for name in sorted(most, key=lambda name: -most[name])[:MOST_COLUMNS] if most[name] >= least]
     return [name for name in found[0].parts if name in kept]
 
 
@@ -67,6 +71,6 @@ def sloping(name: str, x: float, y: float) -> Markup:
 
 def cell(value: float, largest: float, x: float, y: float, width: float) -> Markup:
     strength = min(1.0, abs(value) / largest)
-    shade = box(x + 1, y + 1, width - 2, CELL - 2, MORE if value >= 0 else LESS, strength, f"{value:+.4f}")
-    said = f"{value:+.2f}".replace("-", "−")
+    shade = box(x + 1, y + 1, width - 2, CELL - 2, MORE if value >= 0 else LESS, strength, signed(value, 4))
+    said = signed(value)
     return joined(shade, text(said, x + width / 2, y + CELL / 2 + 4, contrast(strength)))

@@ -10,6 +10,7 @@ from heldout.studies.pages import claim_list, section, study_page, titled
 from heldout.studies.reward.drawing import TITLE, drawings
 from heldout.studies.reward.findings import Reading, RewardStudy, is_cause
 from heldout.studies.reward.pairs import QUALITY
+from heldout.studies.reward.signed import signed
 from heldout.studies.reward.slopes import WORTH
 
 TOKENS_SHOWN = 5
@@ -58,12 +59,10 @@ def answers(study: RewardStudy) -> list[str]:
 
 
 def answer_of(reading: Reading) -> str:
-    """
-    Names features by how they are read; says what was found of their causes.
-    """
+    """Names features by how their slopes are read, and those whose direction was found."""
     kinds = {
         kind: [
-            f"{slope.feature} ({reading.in_quality(slope.feature):+.2f})"
+            f"{slope.feature} ({signed(reading.in_quality(slope.feature))})"
             for slope in reading.spurious
             if slope.reading == kind
         ]
@@ -86,8 +85,8 @@ def token_table(reading: Reading) -> Markup:
     rows = [
         (
             each.feature,
-            f"{each.difference.mean():+.3f}",
-            ", ".join(f"{edit} ({value:+.3f})" for edit, value in list(each.means.items())[:TOKENS_SHOWN]),
+            signed(float(each.difference.mean()), 3),
+            ", ".join(f"{edit} ({signed(value, 3)})" for edit, value in list(each.means.items())[:TOKENS_SHOWN]),
         )
         for each in reading.attributions
         if each.kind == "token"
@@ -101,11 +100,11 @@ def ablation_table(reading: Reading) -> Markup:
         (
             each.feature,
             each.place,
-            f"{each.slope_before:+.3f} → {each.slope_after:+.3f}",
+            f"{signed(each.slope_before, 3)} → {signed(each.slope_after, 3)}",
             f"{each.reduction:.0%}",
             f"{max(each.random):.0%}",
             f"{each.quality_before:.1%} → {each.quality_after:.1%}",
-            f"{each.quality_slope_before:+.3f} → {each.quality_slope_after:+.3f}",
+            f"{signed(each.quality_slope_before, 3)} → {signed(each.quality_slope_after, 3)}",
         )
         for each in reading.ablations
     ]
@@ -121,7 +120,7 @@ def best_table(reading: Reading) -> Markup:
             own = each.at(name, each.most)
             low, high = own.gain_interval
             by = f"score without {each.ablated}" if each.ablated else "score"
-            gain = f"{own.gain:+.2f} ({low:+.2f} to {high:+.2f})"
+            gain = f"{signed(own.gain)} ({signed(low)} to {signed(high)})"
             rows.append((by, name, f"{own.value:.2f}", gain, f"{own.best:.2f}"))
     n = reading.best_of_n[0].most
     heads = ("chosen by", "amount of", f"in the best of {n}", "gain, standard deviations", "if chosen by it")
