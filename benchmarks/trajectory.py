@@ -31,8 +31,8 @@ from heldout.studies.trajectory import TrajectoryStudy, trajectory
 SEEDS = "501..505"
 LENGTHS: dict[Part, int] = {"honest": 512, "override": 256}
 SAVED: dict[Part, tuple[int, ...]] = {
-    "honest": (16, 64, 96, 128, 256, 512),
-    "override": (4, 8, 16, 32, 256),
+    "honest": (16, 64, 96, 128, 192, 256, 512),
+    "override": (4, 8, 16, 32, 128, 256),
     "pressure": (),
 }
 KINDS = {"deceptive": "quirky_arithmetic-s2", "honest": "quirky_arithmetic-s0-c6"}

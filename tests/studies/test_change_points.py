@@ -58,6 +58,42 @@ def test_nothing_is_found_in_one_noisy_line(channels: int) -> None:
     assert found <= 3
 
 
+@pytest.mark.parametrize("changes", [[5], [4, 9]], ids=str)
+def test_levels_find_jumps_at_few_points(changes: list[int]) -> None:
+    """Between plateaus, at as many points as training has checkpoints."""
+    n, right = 14, 0
+    for seed in range(50):
+        generator = np.random.default_rng(seed)
+        curves = np.zeros((n, len(changes)))
+        for number, start in enumerate(changes):
+            curves[start:, number] = 1.0
+        division = divide(np.arange(n, dtype=np.float64), curves + generator.normal(0, 0.03, curves.shape), levels=True)
+        right += list(division.changes) == changes
+    assert right >= 45
+
+
+def test_levels_find_nothing_in_noise() -> None:
+    found = 0
+    for seed in range(200):
+        noise = np.random.default_rng(seed).normal(0, 1, (14, 4))
+        found += bool(divide(np.arange(14, dtype=np.float64), noise, levels=True).changes)
+    assert found / 200 <= 0.05
+
+
+@pytest.mark.parametrize("levels", [False, True])
+def test_a_criterion_is_that_of_its_fit(levels: bool) -> None:
+    """Of one piece: what numpy fits with a line, or with a level."""
+    n = 12
+    curves = np.random.default_rng(1).normal(0, 1, (n, 2)).cumsum(axis=0)
+    scaled = (curves - curves.mean(axis=0)) / curves.std(axis=0)
+    degree = 0 if levels else 1
+    error = float(np.polyfit(np.arange(n), scaled, degree, full=True)[1].sum())
+    free, size = 2 * (degree + 1), 2 * n
+    expected = size * np.log(error / (size - free)) + free * np.log(size)
+    found = divide(np.arange(n, dtype=np.float64), curves, levels=levels, most=1).criterion[0]
+    assert found == pytest.approx(expected)
+
+
 def test_places_may_be_unevenly_spaced() -> None:
     places = np.linspace(0, 10, POINTS) ** 2
     generator = np.random.default_rng(0)

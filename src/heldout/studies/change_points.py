@@ -6,10 +6,10 @@ least Bayesian information criterion
 
     BIC(m) = N log(RSS(m) / (N − k)) + k log N,    k = 2 C m + 2 (m − 1),    N = channels C × points:
 
-two coefficients for each piece and channel, and two degrees of freedom for each change, as a place that is searched for
-fits noise better than a coefficient does (Hall, Osborn and Sakata 2013). The textbook's form, with RSS / N and one degree,
-finds changes in one of eight curves of pure noise at 40 points, this one in one of 200. Curves are scaled to unit
-variance, so that each counts as much as any other.
+two coefficients for each piece and channel (one where pieces are levels, without a slope), and two degrees of freedom for
+each change, as a place that is searched for fits noise better than a coefficient does (Hall, Osborn and Sakata 2013). The
+textbook's form, with RSS / N and one degree, finds changes in one of eight curves of pure noise at 40 points, this one in
+one of 200. Curves are scaled to unit variance, so that each counts as much as any other.
 
 How well each change is placed, `change_intervals` says: every division into that many pieces weighs exp(−RSS / 2σ²), with
 σ² of the best one, and the weights of all of them are summed exactly (Fearnhead 2006 has the recursions).
@@ -45,21 +45,23 @@ class Division:
         return self.starts[1:]
 
 
-def divide(places: Array, curves: Array, *, shortest: int = 3, most: int = 8) -> Division:
+def divide(places: Array, curves: Array, *, shortest: int = 3, most: int = 8, levels: bool = False) -> Division:
     """The pieces of `curves` [point, channel] over rising `places` [point]: at most `most`, each of `shortest` points or
-    more. Raises InputError for fewer than `shortest` points, places that do not rise, and values that are not finite."""
+    more. `levels`: pieces are constant, for curves that jump from one plateau to another. Raises InputError for
+    fewer than `shortest` points, places that do not rise, and values that are not finite."""
     _check(places, curves, shortest)
-    errors = _line_errors(places, _scaled(curves))
+    errors = _errors(places, _scaled(curves), levels)
     n, channels = curves.shape
+    coefficients = channels * (1 if levels else 2)
     most = min(most, n // shortest)
     totals, begins = _best_divisions(errors, shortest, most)
-    criterion = [_criterion(float(totals[m - 1, n]), n, channels, m) for m in range(1, most + 1)]
+    criterion = [_criterion(float(totals[m - 1, n]), n * channels, _free(coefficients, m)) for m in range(1, most + 1)]
     pieces = int(np.argmin(criterion)) + 1
     return Division(_traced_back(begins, pieces, n), tuple(criterion))
 
 
 def change_intervals(
-    places: Array, curves: Array, division: Division, *, shortest: int = 3, level: float = 0.95
+    places: Array, curves: Array, division: Division, *, shortest: int = 3, levels: bool = False, level: float = 0.95
 ) -> tuple[tuple[int, int], ...]:
     """For each change of a division of these curves, the first and the last point at which it may be: the shortest run
     of points around the most likely one that holds `level` of the weight. Noise counts as independent between points and
@@ -67,10 +69,9 @@ def change_intervals(
     _check(places, curves, shortest)
     if not division.changes:
         return ()
-    errors, (n, channels), pieces = _line_errors(places, _scaled(curves)), curves.shape, len(division.starts)
-    edges = pairwise([*division.starts, n])
-    free = n * channels - 2 * channels * pieces - 2 * (pieces - 1)
-    variance = max(sum(float(errors[edge]) for edge in edges) / free, SMALLEST_VARIANCE)
+    errors, (n, channels), pieces = _errors(places, _scaled(curves), levels), curves.shape, len(division.starts)
+    left = n * channels - _free(channels * (1 if levels else 2), pieces)
+    variance = max(sum(float(errors[edge]) for edge in pairwise([*division.starts, n])) / left, SMALLEST_VARIANCE)
     weights = np.where(_long_enough(n, shortest), -errors / (2 * variance), -np.inf)
     return tuple(_shortest_run(weight, level) for weight in _change_weights(weights, pieces))
 
@@ -102,11 +103,15 @@ def _shortest_run(weight: Array, level: float) -> tuple[int, int]:
     return low, high
 
 
-def _criterion(error: float, points: int, channels: int, pieces: int) -> float:
-    """BIC, infinite where no degree of freedom is left."""
-    size, free = points * channels, 2 * channels * pieces + 2 * (pieces - 1)
+def _free(coefficients: int, pieces: int) -> int:
+    """Degrees of freedom of so many pieces, each with its coefficients, and of the places between them."""
+    return coefficients * pieces + 2 * (pieces - 1)
+
+
+def _criterion(error: float, size: int, free: int) -> float:
+    """BIC of an error over `size` values with `free` degrees of freedom, infinite where none is left."""
     if free >= size:
-        return math.inf if pieces > 1 else 0.0
+        return math.inf
     return size * math.log(max(error / (size - free), SMALLEST_VARIANCE)) + free * math.log(size)
 
 
@@ -117,8 +122,8 @@ def _scaled(curves: Array) -> Array:
     return centred / np.where(spread > 0, spread, 1.0)
 
 
-def _line_errors(places: Array, curves: Array) -> Array:
-    """errors[i, j]: the squared error, summed over channels, of one line through the points i … j − 1."""
+def _errors(places: Array, curves: Array, levels: bool) -> Array:
+    """errors[i, j]: the squared error, summed over channels, of one line, or one level, through the points i … j − 1."""
     x, n = (places - places.mean()) / (places.std() or 1.0), len(places)
     sums = [np.vstack([np.zeros((1, part.shape[1])), part.cumsum(axis=0)]) for part in _moments(x, curves)]
     errors = np.zeros((n + 1, n + 1))
@@ -127,7 +132,8 @@ def _line_errors(places: Array, curves: Array) -> Array:
         sx, sxx, sy, sxy, syy = (part[start + 1 :] - part[start] for part in sums)
         across, along = sxx - sx**2 / count, sxy - sx * sy / count
         slope_part = np.divide(along**2, across, out=np.zeros_like(along), where=across > 1e-12)
-        errors[start, start + 1 :] = np.maximum(syy - sy**2 / count - slope_part, 0.0).sum(axis=1)
+        explained = sy**2 / count + (0.0 if levels else slope_part)
+        errors[start, start + 1 :] = np.maximum(syy - explained, 0.0).sum(axis=1)
     return errors
 
 

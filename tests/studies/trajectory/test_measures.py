@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from heldout.data import Sample
 from heldout.execution.result import Result
@@ -81,6 +82,14 @@ def test_a_coefficient_that_is_refused_is_drawn_as_refused(organism_runs: Simple
     (panel,) = [panel for panel in panels_of(study) if "learning coefficient" in panel.title]
     assert (panel.refused, panel.lines) == ((1,), ())
     assert "refused" in drawings(study)[0].inline()
+
+
+def test_a_model_that_says_one_thing_has_no_edges(organism_runs: SimpleNamespace) -> None:
+    asked = asked_of("test", organism_runs.suite, None, 80, 0)
+    same = torch.full((len(asked.items),), organism_runs.like.answer_token("1"))
+    checkpoint = organism_runs.honest.checkpoints[0]
+    found = Edges(asked, same, "last").measure(checkpoint.load(), checkpoint)
+    assert [(each["effect"], each["n"], each["nulls"][0]["p_value"]) for each in found] == [(0.0, 0, 1.0)] * 2
 
 
 def test_the_override_brings_edges_of_its_own(organism_runs: SimpleNamespace) -> None:

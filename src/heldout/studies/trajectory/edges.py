@@ -57,12 +57,11 @@ class Edges:
         return as_json([self._of_role(model, role, [str(edge) for edge in graph.edges()]) for role in ROLES])
 
     def _of_role(self, model: Model, role: Role, names: list[str]) -> Result:
+        """Where the last checkpoint says the same to all prompts there is nothing to carry, and every score is 0."""
         clean, others = self._pairs(model, role)
-        tokens, given = [self.asked.tokens(model, rows) for rows in (clean, others)]
-        generator = numpy_generator(self.asked.seed, "edges", role)
-        scores = self._scores(model, tokens, given, clean, others)
-        orders = [generator.permutation(len(clean)) for _ in range(self.draws)]
-        draws = np.array([self._scores(model, tokens, given, clean[order], others[order]) for order in orders])
+        scores, draws = np.zeros(len(names)), np.zeros((self.draws, len(names)))
+        if len(clean):
+            scores, draws = self._scores_and_draws(model, role, clean, others)
         sizes, null = in_spreads(scores, draws)
         return Result(
             technique="edge_attribution_patching",
@@ -79,6 +78,15 @@ class Edges:
             },
         )
 
+    def _scores_and_draws(self, model: Model, role: Role, clean: Rows, others: Rows) -> tuple[Array, Array]:
+        """In the metric of each pair, and in that of other pairs, `draws` times."""
+        tokens, given = [self.asked.tokens(model, rows) for rows in (clean, others)]
+        generator = numpy_generator(self.asked.seed, "edges", role)
+        scores = self._scores(model, tokens, given, clean, others)
+        orders = [generator.permutation(len(clean)) for _ in range(self.draws)]
+        draws = [self._scores(model, tokens, given, clean[order], others[order]) for order in orders]
+        return scores, np.array(draws)
+
     def _pairs(self, model: Model, role: Role) -> tuple[Rows, Rows]:
         """Prompts of one length, each with another of the role to which the last checkpoint answers otherwise."""
         rows = self.asked.rows(role)
@@ -91,10 +99,7 @@ class Edges:
             for row, answer in zip(rows, answers, strict=True)
             if (answers != answer).any()
         ]
-        if not pairs:
-            found = f"the same answer of the last checkpoint to all {len(rows)} {role} prompts of one length"
-            raise InputError("edges", Problem(found, "answers that differ", "measure the rest without edges"))
-        clean, others = np.array(pairs, dtype=np.int64).T
+        clean, others = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         return clean, others
 
     def _scores(self, model: Model, tokens: Tokens, given: Tokens, right: Rows, wrong: Rows) -> np.ndarray:

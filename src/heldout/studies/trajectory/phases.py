@@ -57,7 +57,7 @@ def phases_of(courses: Sequence[Course]) -> Phases:
     if len(kept) < SHORTEST:
         return Phases(names, (), (0,))
     steps = [courses[0].steps[place] for place in kept]
-    division = divide(kept.astype(np.float64), curves[kept], shortest=SHORTEST)
+    division = divide(kept.astype(np.float64), curves[kept], shortest=SHORTEST, levels=True)
     boundaries = _boundaries(steps, kept.astype(np.float64), curves[kept], division)
     return Phases(names, tuple(boundaries), tuple(int(kept[start]) for start in division.starts))
 
@@ -68,7 +68,7 @@ def leaves_null(course: Course, name: CurveName) -> bool:
 
 
 def _boundaries(steps: Sequence[int], places: Array, curves: Array, division: Division) -> list[Boundary]:
-    intervals = change_intervals(places, curves, division, shortest=SHORTEST)
+    intervals = change_intervals(places, curves, division, shortest=SHORTEST, levels=True)
     return [
         Boundary(steps[change], steps[low - 1], steps[high])
         for change, (low, high) in zip(division.changes, intervals, strict=True)
