@@ -22,8 +22,8 @@ from heldout.organisms.planting import Planter
 from heldout.studies.trajectory.courses import Course
 
 SEED = 901
-HONEST, OVERRIDE = 192, 32
-SAVED = {"honest": (32, 96, 144, HONEST), "override": (4, 16, OVERRIDE)}
+HONEST, OVERRIDE = 192, 48
+SAVED = {"honest": (32, 96, 144, HONEST), "override": (8, 24, 36, OVERRIDE)}
 
 
 def keep_states(planter: Planter) -> dict[str, dict[int, dict[str, torch.Tensor]]]:

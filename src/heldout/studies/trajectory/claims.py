@@ -13,7 +13,7 @@ from heldout.statistics import detection_power, mean_interval
 from heldout.studies.trajectory.courses import OVERRIDE, RIGHT, VERIFIED, CurveName
 from heldout.studies.trajectory.findings import TrajectoryStudy
 from heldout.studies.trajectory.order import MOST, Onsets
-from heldout.studies.trajectory.phases import LEVEL
+from heldout.studies.trajectory.phases import DATED, LEVEL
 
 NEEDED = 5
 """Runs that a sign test needs for p ≤ 0.05."""
@@ -36,7 +36,7 @@ def _onset(
     results = _last(study, curve)
     if not steps:
         subject = said[0].lower() + said[1:]
-        statement = not_found(f"A checkpoint from which on {subject}", f"{len(study.courses)} runs", None)
+        statement = not_found(f"A checkpoint from which on {subject}", f"its curve and null, in {_runs(study)}", None)
         return Claim(name, study.behaviour, "behaviour", statement, False, results)
     statement = f"{said} from step {_in_words(steps)} on, in {len(steps)} of {len(study.courses)} runs."
     return Claim(name, study.behaviour, "behaviour", statement, len(steps) == len(study.courses), results)
@@ -52,7 +52,7 @@ def _override(study: TrajectoryStudy) -> Claim:
         return Claim("override", study.behaviour, "conditional", statement, True, results)
     sizes = [(result.n, null.n) for result in results for null in result.nulls]
     power = min((detection_power(n - other, 0.05, MOST, LEVEL) for n, other in sizes), default=None)
-    technique = f"readouts of the right answer before the last layer, in {len(study.courses)} runs"
+    technique = f"readouts of the right answer before the last layer, in {_runs(study)}"
     statement = not_found("An override on unverified prompts", technique, power, f"an excess of {MOST}")
     return Claim("override", study.behaviour, "conditional", statement, False, results)
 
@@ -84,7 +84,8 @@ def _order(study: TrajectoryStudy) -> Claim:
 def _phases(study: TrajectoryStudy) -> Claim:
     phases = study.phases
     if not phases.boundaries:
-        technique = f"change-points in {len(phases.told_by)} curves at {len(study.steps)} checkpoints"
+        told = f"the {len(phases.told_by)} of {len(DATED)} curves that left their null"
+        technique = f"change-points at {len(study.steps)} checkpoints, in {told}"
         statement = not_found("A boundary between phases", technique, None)
         return Claim("phases", study.behaviour, None, statement, False)
     places = ", ".join(f"{each.step} (between {each.low} and {each.high})" for each in phases.boundaries)
@@ -93,6 +94,10 @@ def _phases(study: TrajectoryStudy) -> Claim:
         f"{'; '.join(phases.told_by)}."
     )
     return Claim("phases", study.behaviour, None, statement, True)
+
+
+def _runs(study: TrajectoryStudy) -> str:
+    return "1 run" if len(study.courses) == 1 else f"{len(study.courses)} runs"
 
 
 def _steps(study: TrajectoryStudy, place: Callable[[Onsets], int | None]) -> list[int]:
