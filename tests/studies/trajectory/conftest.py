@@ -96,7 +96,7 @@ def random_walk(organism_runs: SimpleNamespace) -> CheckpointSuite:
     """Weights that wander from an untrained model, and learn nothing."""
     generator = torch.Generator().manual_seed(5)
     states = [organism_runs.like.module.state_dict()]
-    for _ in range(7):
+    for _ in range(5):
         states.append(perturbed(states[-1], 0.3, generator))
     return CheckpointSuite.from_run(
         {10 * place: state for place, state in enumerate(states)}, like=organism_runs.like, name="random walk"
