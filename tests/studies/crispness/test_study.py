@@ -107,10 +107,10 @@ def test_inputs_that_cannot_be_used_are_named(encoder: Model, tmp_path: Path) ->
         crispness(encoder, out=tmp_path, text_set=TextSet("nothing", ()))
 
 
-def test_a_real_encoder_reads_code_off_beyond_every_null(tmp_path: Path) -> None:
-    texts = english(seed=5, share=0.3).only(["code"])
+def test_a_real_encoder_reads_tense_off_beyond_words_and_twin(tmp_path: Path) -> None:
+    """Of verbs that were not fitted, in templates that were not fitted."""
+    texts = english(seed=5, share=0.5).only(["tense"])
     effort = Effort(draws=19, pairs=6, twins=1, twin_draws=19)
-    (code,) = crispness(load_minilm(), out=tmp_path, text_set=texts, effort=effort).found
-    assert code.accuracy > 0.85
-    assert code.nulls[0].p_value is not None
-    assert code.nulls[0].p_value <= 0.05
+    (tense,) = crispness(load_minilm(), out=tmp_path, text_set=texts, effort=effort).found
+    assert tense.accuracy > 0.75
+    assert tense.p_value <= 0.05
