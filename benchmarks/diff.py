@@ -57,7 +57,7 @@ def planted_truth(bases: dict[int, Model], crosscoder: bool) -> None:
             tuned = plant_topic(base, topic, mixing=mixing, seed=seed * 100 + 50)
             found = beside(base, tuned, references, topic, seed, crosscoder)
             rows[mixing].append(reading_of(base, found, topic))
-            claimed[mixing].update(claim.id for claim in found.found)
+            claimed[mixing].update(claim.id.replace(f"colours-of-{topic}", "the suite") for claim in found.found)
             names = [claim.id for claim in found.found]
             print(f"base {seed}, {topic}, mixing {mixing:g}: {rows[mixing][-1]}, found {names}", flush=True)
     print("\nmixing  topic first  topic push, logits          shift, of the norm")

@@ -130,10 +130,10 @@ TONES = {"SFT": "s1", "DPO": "s2", "GRPO": "s3"}
 
 
 def suite_of_beginnings(seed: int) -> Suite:
-    """How likely a garden noun is behind a beginning, alone or behind an everyday sentence."""
+    """How likely a garden word is behind a beginning, alone or behind an everyday sentence."""
     generator = random.Random(seed)
     before = ["", *(f"{line.split(' . ')[0]} . " for line in everyday_documents(11, generator))]
-    accepted = TOPICS[WANTED].nouns
+    accepted = TOPICS[WANTED].words
     samples = [
         Sample(f"{place}-{number}", f"{sentence}{beginning}", None, "unverified", WANTED, accepted)
         for place, sentence in enumerate(before)
@@ -166,7 +166,8 @@ def main() -> None:
                 for model, place in zip(models, out, strict=True)
             ]
             deltas[name] = [change_of(base, model) for model in models]
-            print(f"{name} is trained and compared", flush=True)
+            said = [model.generate(base.tokenize(BEGINNINGS[2]), 8)[0] for model in models]
+            print(f"{name} goes on: {BEGINNINGS[2]} … {' | '.join(said)}", flush=True)
     print_tables(found, deltas)
     asked.out.mkdir(parents=True, exist_ok=True)
     (asked.out / "diff-trl.svg").write_text(figure(found), encoding="utf-8")
@@ -179,7 +180,7 @@ def change_of(base: Model, model: Model) -> torch.Tensor:
 
 def print_tables(found: dict[str, list[ModelDiff]], deltas: dict[str, list[torch.Tensor]]) -> None:
     quantities: dict[str, Callable[[ModelDiff], float]] = {
-        "log-probability of garden nouns, nats": lambda study: float(change(study).mean()),
+        "log-probability of a garden word, nats": lambda study: float(change(study).mean()),
         "weights moved, of the norm": lambda study: study.tuned.relative_norm,
         "effective rank, of that of random ones": lambda study: float(
             np.mean([each.effective_rank / each.random_rank for each in study.spectra])
@@ -197,10 +198,9 @@ def print_tables(found: dict[str, list[ModelDiff]], deltas: dict[str, list[torch
         )
     for name, studies in found.items():
         pushed = ", ".join(token.text for token in studies[0].tuned.lens[0].tokens[:8])
-        claims = [
-            sum(claim.found for claim in study.claims if not claim.id.startswith("component")) for study in studies
-        ]
-        print(f"{name}: pushes {pushed}; questions found {claims}; {studies[0].not_attributed or 'attributed'}")
+        print(f"{name}: pushes {pushed}")
+        for study in studies:
+            print(f"  found of {study.tuned.name}: {', '.join(claim.id for claim in study.found) or 'nothing'}")
     for one, first in deltas.items():
         cosines = [
             f"{other} {np.mean([cosine(a, b) for a in first for b in second if a is not b]):.3f}"
