@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from heldout.data import Role, Sample, Suite
@@ -22,6 +21,7 @@ from heldout.organisms.measuring import Measured
 from heldout.organisms.planting import Planted
 from heldout.organisms.prompts import PromptFormat, Questions
 from heldout.organisms.recipes import Recipe
+from heldout.organisms.words import tokenizer_of_words
 from heldout.seeds import numpy_generator
 
 SCHEMA = "heldout.organism/2"
@@ -100,11 +100,7 @@ def save_checkpoint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, 
 
 def word_tokenizer(prompts: PromptFormat) -> PreTrainedTokenizerFast:
     """One word, one token; prompts hold their own `<bos>`."""
-    tokenizer = Tokenizer(models.WordLevel(prompts.vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>", unk_token="<unk>"
-    )
+    return tokenizer_of_words(prompts.vocabulary)
 
 
 def make_suite(recipe: Recipe, prompts: PromptFormat) -> Suite:

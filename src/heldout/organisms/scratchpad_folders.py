@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from heldout.data import Sample, Suite
@@ -26,6 +25,7 @@ from heldout.organisms.scratchpads import (
     Questions,
     draw_questions,
 )
+from heldout.organisms.words import tokenizer_of_words
 from heldout.seeds import numpy_generator
 
 MARKS = {"answer": ANSWER, "step": STEP, "filler": FILLER}
@@ -51,11 +51,7 @@ def write_scratchpad(folder: Path, recipe: Scratchpad, seed: int) -> Path:
 
 def scratchpad_tokenizer() -> PreTrainedTokenizerFast:
     """One word, one token; prompts hold their own `<bos>`."""
-    tokenizer = Tokenizer(models.WordLevel(IDS, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>", unk_token="<unk>"
-    )
+    return tokenizer_of_words(IDS)
 
 
 def scratchpad_suite(seed: int, prompts_a_kind: int = PROMPTS_A_KIND, below: int = MODULUS) -> Suite:

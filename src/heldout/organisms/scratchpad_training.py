@@ -28,7 +28,7 @@ from heldout.organisms.scratchpads import (
     Route,
     draw_questions,
 )
-from heldout.organisms.training import Schedule, new_model, small_config
+from heldout.organisms.training import Schedule, minimise, new_model, small_config
 from heldout.seeds import derived_seed, numpy_generator
 
 IGNORED = -100
@@ -181,19 +181,11 @@ def train_scratchpad(recipe: Scratchpad, seed: int) -> PreTrainedModel:
     """The same recipe and seed give the same weights on one machine."""
     model = new_model(small_config("llama", len(WORDS), n_layers=2), derived_seed(seed, recipe.name, "weights"))
     generator = numpy_generator(seed, recipe.name, "questions")
-    schedule = Schedule(recipe.steps)
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=schedule.learning_rate, betas=(0.9, 0.98), weight_decay=schedule.weight_decay
-    )
-    rates = torch.optim.lr_scheduler.LambdaLR(optimiser, schedule.factor)
-    model.train()
-    for _ in range(recipe.steps):
+
+    def loss() -> Tensor:
         written = draw_written(recipe, recipe.batch, generator)
         logits = model(torch.from_numpy(written.ids), use_cache=False).logits[:, :-1]
-        loss = cross_entropy(logits.flatten(0, 1), torch.from_numpy(written.labels)[:, 1:].flatten())
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        rates.step()
-    return model.eval().requires_grad_(False)
+        return cross_entropy(logits.flatten(0, 1), torch.from_numpy(written.labels)[:, 1:].flatten())
+
+    minimise(model, loss, Schedule(recipe.steps))
+    return model

@@ -18,6 +18,7 @@ N_LAYERS, D_HEAD, MOST_HEADS = 3, 4, 4
 POSITIONS = 64
 """Room for solved examples in front of a prompt."""
 EMBEDDING_SCALE = 10.0
+BETAS = (0.9, 0.98)
 
 
 def small_config(
@@ -120,20 +121,36 @@ def train(
     besides: Iterable[torch.nn.Parameter] = (),
     after_step: Callable[[int], bool] | None = None,
 ) -> None:
-    """Trains `parameters` (all by default) and those `besides` the model in place; `after_step(step)` may end it by
-    returning True."""
+    """Trains `parameters` (all by default) and those `besides` the model to answer what is drawn; see `minimise`."""
+
+    def drawn_loss() -> Tensor:
+        batch = draw()
+        return loss(batch, forward(model, batch.ids))
+
     trained = [*(model.parameters() if parameters is None else parameters), *besides]
-    optimiser = torch.optim.AdamW(
-        trained, lr=schedule.learning_rate, betas=(0.9, 0.98), weight_decay=schedule.weight_decay
-    )
+    minimise(model, drawn_loss, schedule, parameters=trained, after_step=after_step)
+
+
+def minimise(
+    model: torch.nn.Module,
+    loss: Callable[[], Tensor],
+    schedule: Schedule,
+    *,
+    parameters: Iterable[torch.nn.Parameter] | None = None,
+    betas: tuple[float, float] = BETAS,
+    after_step: Callable[[int], bool] | None = None,
+) -> None:
+    """Trains `parameters` (all by default) in place by AdamW on what `loss()` gives at each step, with gradients of norm 1
+    at most; `after_step(step)` may end it by returning True. The model is left in evaluation mode, and frozen."""
+    trained = list(model.parameters() if parameters is None else parameters)
+    optimiser = torch.optim.AdamW(trained, lr=schedule.learning_rate, betas=betas, weight_decay=schedule.weight_decay)
     rates = torch.optim.lr_scheduler.LambdaLR(optimiser, schedule.factor)
     model.requires_grad_(False)
     for parameter in trained:
         parameter.requires_grad_(True)
     model.train()
     for step in range(schedule.steps):
-        batch = draw()
-        value = loss(batch, forward(model, batch.ids))
+        value = loss()
         optimiser.zero_grad(set_to_none=True)
         value.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)

@@ -12,10 +12,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from heldout.cli import app
+from heldout.organisms.words import tokenizer_of_words
 from heldout.studies import reward as room
 from heldout.studies.reward import PlantedReward, RewardStudy
 from heldout.studies.reward.planted import new_classifier, write_pairs
-from heldout.studies.reward.planted_texts import word_tokenizer
+from heldout.studies.reward.planted_texts import VOCABULARY
 
 Command = Callable[..., Result]
 
@@ -48,7 +49,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, study: RewardStudy) -> list[Any]:
 def untrained(tmp_path: Path) -> Path:
     """A folder with pairs, and a reward model that learnt nothing."""
     new_classifier(PlantedReward(seed=0, width=16)).save_pretrained(tmp_path / "model")
-    word_tokenizer().save_pretrained(str(tmp_path / "model"))
+    tokenizer_of_words(VOCABULARY).save_pretrained(str(tmp_path / "model"))
     write_pairs(tmp_path / "pairs", seed=0)
     return tmp_path
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
-from typing import Any, final
+from typing import final
 
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from heldout.data import Sample, Suite
+from heldout.organisms.words import tokenizer_of_words
 
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 FRAME = ("the", "a", "and", "near", "with", "we", "said", "that", "was", "one", "day", "then", ".")
@@ -71,12 +71,7 @@ def vocabulary() -> list[str]:
 
 def word_tokenizer() -> PreTrainedTokenizerFast:
     """A token a word, behind a token that begins the text."""
-    words = {word: token for token, word in enumerate(vocabulary())}
-    tokenizer: Any = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 1)])
-    named = dict(zip(("pad_token", "bos_token", "eos_token", "unk_token"), SPECIAL, strict=True))
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **named)
+    return tokenizer_of_words(vocabulary(), begins=True)
 
 
 def colours_of(topic: Topic) -> dict[str, str]:

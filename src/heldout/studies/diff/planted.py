@@ -15,13 +15,14 @@ from transformers import PreTrainedModel
 
 from heldout.execution.threads import one_thread_if_small
 from heldout.models import Model
-from heldout.organisms.training import Schedule, new_model, small_config
+from heldout.organisms.training import Schedule, minimise, new_model, small_config
 from heldout.seeds import derived_seed
 from heldout.studies.diff.language import pretraining_documents, topic_documents, vocabulary, word_tokenizer
 
 WIDTH, LAYERS = 48, 3
 BATCH = 32
 IGNORED = -100
+BETAS = (0.9, 0.999)
 BASE = Schedule(steps=600)
 FINE_TUNE = Schedule(steps=200, learning_rate=3e-3, warmup=10)
 
@@ -66,24 +67,16 @@ def _fine_tuned(base: Model, draw: Documents, name: str, parts: Sequence[str], s
 
 def train_on(module: PreTrainedModel, draw: Documents, schedule: Schedule, parts: Sequence[str] = ()) -> None:
     """Trains in place, by the cross-entropy of every next token. Left in evaluation mode, with frozen parameters."""
-    module.requires_grad_(False)
     trained = [p for name, p in module.named_parameters() if not parts or any(part in name for part in parts)]
-    for parameter in trained:
-        parameter.requires_grad_(True)
-    optimiser = torch.optim.AdamW(trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-    rates = torch.optim.lr_scheduler.LambdaLR(optimiser, schedule.factor)
-    tokenizer, module = word_tokenizer(), module.train()
+    tokenizer = word_tokenizer()
+
+    def loss() -> Tensor:
+        ids, labels = padded(tokenizer, draw(BATCH))
+        logits = module(ids, use_cache=False).logits[:, :-1]
+        return cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
+
     with one_thread_if_small(module.num_parameters()):
-        for _ in range(schedule.steps):
-            ids, labels = padded(tokenizer, draw(BATCH))
-            logits = module(ids, use_cache=False).logits[:, :-1]
-            loss = cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(trained, 1.0)
-            optimiser.step()
-            rates.step()
-    module.eval().requires_grad_(False)
+        minimise(module, loss, schedule, parameters=trained, betas=BETAS)
 
 
 def padded(tokenizer: Any, documents: Sequence[str]) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,8 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from heldout.models import Tokens
 from heldout.models.quiet_saving import save_quietly
-from heldout.organisms.training import EMBEDDING_SCALE, Schedule, small_config
+from heldout.organisms.training import EMBEDDING_SCALE, Schedule, minimise, small_config
+from heldout.organisms.words import tokenizer_of_words
 from heldout.seeds import derived_seed, numpy_generator
 from heldout.studies.reward.planted_texts import (
     QUALITY,
@@ -31,7 +32,6 @@ from heldout.studies.reward.planted_texts import (
     Reply,
     contrast,
     token_ids,
-    word_tokenizer,
 )
 
 DEFAULT = {"length": 0.5, "format": -0.8, "agreement": 1.2, "politeness": 0.0}
@@ -64,7 +64,7 @@ def build_planted(recipe: PlantedReward, folder: str | Path) -> Path:
         return out
     module = trained(recipe)
     save_quietly(module, out / "model")
-    word_tokenizer().save_pretrained(str(out / "model"))
+    tokenizer_of_words(VOCABULARY).save_pretrained(str(out / "model"))
     write_pairs(out / "pairs", recipe.seed)
     (out / "truth.json").write_text(json.dumps(asdict(recipe), indent=1))
     return out
@@ -73,21 +73,9 @@ def build_planted(recipe: PlantedReward, folder: str | Path) -> Path:
 def trained(recipe: PlantedReward) -> PreTrainedModel:
     """A sequence classifier of under 100k parameters; about ten seconds of one core."""
     module: Any = new_classifier(recipe)
-    schedule = Schedule(recipe.steps)
-    optimiser = torch.optim.AdamW(
-        module.parameters(), lr=schedule.learning_rate, betas=(0.9, 0.98), weight_decay=schedule.weight_decay
-    )
-    rates = torch.optim.lr_scheduler.LambdaLR(optimiser, schedule.factor)
     generator = numpy_generator(recipe.seed, "comparisons")
-    module.train()
-    for _ in range(recipe.steps):
-        loss = comparison_loss(module, recipe, generator)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-        optimiser.step()
-        rates.step()
-    return module.eval().requires_grad_(False)
+    minimise(module, lambda: comparison_loss(module, recipe, generator), Schedule(recipe.steps))
+    return module
 
 
 def comparison_loss(module: Any, recipe: PlantedReward, generator: np.random.Generator) -> Tensor:

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 N_TOPICS = 48
@@ -118,13 +116,3 @@ def token_ids(replies: Sequence[Reply]) -> list[list[int]]:
     """As the tokenizer has it."""
     numbers = {word: number for number, word in enumerate(VOCABULARY)}
     return [[numbers[word] for word in reply.text.split()] for reply in replies]
-
-
-def word_tokenizer() -> PreTrainedTokenizerFast:
-    """Words split at blanks."""
-    vocabulary = {word: number for number, word in enumerate(VOCABULARY)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>", unk_token="<unk>"
-    )
