@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from heldout.cli.organisms import parsed_seeds
-from heldout.cli.study_trajectory import print_found
+from heldout.cli.study_trajectory import tell
 from heldout.models import CheckpointWriter
 from heldout.organisms.families import RECIPES
 from heldout.organisms.folders import make_suite, word_tokenizer
@@ -59,7 +59,8 @@ def show(folder: Path, kind: str, seeds: Sequence[int], workers: int) -> None:
     without = () if kind == "deceptive" else ("edges",)
     found = trajectory(runs, suite=folder / "suite", out=out, prompts=PROMPTS, workers=workers, without=without)
     cells = len(runs) * len(found.steps)
-    print_found(found, out)
+    tell(found)
+    print(out)
     print(in_words(found))
     print(f"{(time.process_time() - started) / cells:.1f} CPU s a checkpoint, with one worker and nothing kept")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,19 @@ def max_t_p_values(observed: Array, draws: Array) -> Array:
     """
     largest = draws.max(axis=1)
     return np.array([permutation_p_value(value, largest) for value in observed])
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values corrected over their family (Holm 1979).
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for place, index in enumerate(np.argsort(p_values, kind="stable").tolist()):
+        largest = max(largest, min(1.0, p_values[index] * (len(p_values) - place)))
+        corrected[index] = largest
+    return corrected
 
 
 def paired_gain_p_value(gained: int, lost: int) -> float:

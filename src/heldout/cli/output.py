@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,8 +14,18 @@ from rich.table import Table
 
 from heldout.errors import Problem
 
+if TYPE_CHECKING:
+    from heldout.evidence import Claim
+
+PAGE = "report.html"
 WIDTH_OF_FILES = 160
 """Columns of a table that goes into a file or a pipe."""
+
+
+class Study(Protocol):
+    """What a study returns."""
+
+    def to_json(self) -> dict[str, Any]: ...
 
 
 def json_text(value: Any) -> str:
@@ -39,6 +50,22 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, nu
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
     console().print(table)
+
+
+def print_study(found: Study, out: Path, json: bool, tell: Callable[[Any], None]) -> None:
+    """What a study found, for a program, or as `tell` prints it for a person, with the place of its page."""
+    if json:
+        print_json(found.to_json())
+    else:
+        tell(found)
+        print(f"\n{out / PAGE}")
+
+
+def print_claims(claims: Iterable[Claim]) -> None:
+    """Each statement, whether it was found, and why it was not tested."""
+    for claim in claims:
+        missing = f" Not tested: {claim.missing}." if claim.missing else ""
+        print(f"{'✓' if claim.found else '–'} {claim.statement}{missing}")
 
 
 def problem_json(problem: Problem) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heldout.cli.options import Json
-from heldout.cli.output import print_json, print_table
+from heldout.cli.output import print_study, print_table
 from heldout.cli.study_compare import compare_command
 from heldout.cli.study_crispness import crispness_command
 from heldout.cli.study_diff import diff_command
@@ -21,8 +21,6 @@ from heldout.cli.study_trajectory import trajectory_command
 if TYPE_CHECKING:
     from heldout.studies import FigureOne
     from heldout.studies.figure_one.counts import Share
-
-PAGE = "report.html"
 
 study = typer.Typer(
     help="Ask what training, tuning or a claim about models comes to inside: tables, a figure, claims and a page.",
@@ -74,15 +72,12 @@ def figure_1_command(
     from heldout.studies import figure_1
 
     found = figure_1(organisms, runs, out=out, trajectories=trajectories, trajectory_runs=trajectory_runs)
-    if json:
-        print_json(found.to_json())
-    else:
-        print_found(found, out)
+    print_study(found, out, json, tell)
     if found.false_alarms:
         raise typer.Exit(1)
 
 
-def print_found(found: FigureOne, out: Path) -> None:
+def tell(found: FigureOne) -> None:
     from heldout.studies.figure_one.page import target_words
     from heldout.studies.figure_one.stages import group_in_words
 
@@ -105,7 +100,7 @@ def print_found(found: FigureOne, out: Path) -> None:
         ("target", "wanted", "found", ""),
         [(target_words(each), each.wanted, in_words(each.share), marks[each.met]) for each in found.targets],
     )
-    print("\n" + "\n".join([*remarks(found), f"{out / PAGE}"]))
+    print("\n" + "\n".join(remarks(found)))
 
 
 def in_words(share: Share) -> str:

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heldout.cli.options import AllowRemoteCode, Json
-from heldout.cli.output import print_json, print_table
+from heldout.cli.output import print_study, print_table
 from heldout.cli.progress import progress
 
 if TYPE_CHECKING:
     from heldout.studies.compare import ModelComparison
-
-PAGE = "report.html"
 
 
 class Position(StrEnum):
@@ -80,13 +78,10 @@ def compare_command(
             allow_remote_code=allow_remote_code,
             progress=report,
         )
-    if json:
-        print_json(found.to_json())
-    else:
-        print_found(found, out)
+    print_study(found, out, json, tell)
 
 
-def print_found(found: ModelComparison, out: Path) -> None:
+def tell(found: ModelComparison) -> None:
     print_table(("", "model"), [(model.label, model.name) for model in found.models])
     print()
     print_table(
@@ -111,4 +106,3 @@ def print_found(found: ModelComparison, out: Path) -> None:
                 for each in found.held
             ],
         )
-    print(f"\n{out / PAGE}")

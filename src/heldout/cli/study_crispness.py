@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heldout.cli.options import AllowRemoteCode, Json
-from heldout.cli.output import print_json, print_table
+from heldout.cli.output import print_study, print_table
 from heldout.cli.progress import progress
 
 if TYPE_CHECKING:
     from heldout.studies.crispness import CrispnessStudy, LatentFinding
-
-PAGE = "report.html"
 
 
 def crispness_command(
@@ -72,20 +70,16 @@ def crispness_command(
             allow_remote_code=allow_remote_code,
             progress=report,
         )
-    if json:
-        print_json(found.to_json())
-    else:
-        print_found(found, out)
+    print_study(found, out, json, tell)
 
 
-def print_found(found: CrispnessStudy, out: Path) -> None:
+def tell(found: CrispnessStudy) -> None:
     head = ("latent", "accuracy", "twins", "bag", "flip", "p", "rank", "spread", "crisp")
     print_table(head, [row_of(each) for each in found.found])
     path = found.path
     print(
         f"\npath length: {f'{path.value:.1f} sublayers' if path.value is not None else f'not measured: {path.missing}'}"
     )
-    print(f"{out / PAGE}")
 
 
 def row_of(each: LatentFinding) -> tuple[str, ...]:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heldout.cli.options import AllowRemoteCode, Json
-from heldout.cli.output import print_json, print_table
+from heldout.cli.output import print_claims, print_study, print_table
 from heldout.cli.progress import progress
 
 if TYPE_CHECKING:
     from heldout.studies.diff import ModelDiff
-
-PAGE = "report.html"
 
 
 def diff_command(
@@ -59,8 +57,8 @@ def diff_command(
 
     \b
     Example:
-      heldout study diff base tuned --suite suites/colours --text everyday.txt --reference other-1 --reference other-2
-          --out diff
+      heldout study diff base tuned --suite suites/colours --text everyday.txt \\
+          --reference other-1 --reference other-2 --out diff
 
     \b
     Exit codes:
@@ -84,17 +82,11 @@ def diff_command(
             allow_remote_code=allow_remote_code,
             progress=report,
         )
-    if json:
-        print_json(found.to_json())
-    else:
-        print_found(found, out)
+    print_study(found, out, json, tell)
 
 
-def print_found(found: ModelDiff, out: Path) -> None:
-    for claim in found.claims:
-        if claim.found or not claim.id.startswith("component"):
-            said = f"{claim.statement} Not judged: {claim.missing}." if claim.missing else claim.statement
-            print(f"{'✓' if claim.found else '–'} {said}")
+def tell(found: ModelDiff) -> None:
+    print_claims(claim for claim in found.claims if claim.found or not claim.id.startswith("component"))
     if found.shares:
         print()
         print_table(
@@ -106,4 +98,3 @@ def print_found(found: ModelDiff, out: Path) -> None:
         )
     for left_out in found.left_out:
         print(f"not compared: {left_out}")
-    print(f"\n{out / PAGE}")

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heldout.cli.options import AllowRemoteCode, Json
-from heldout.cli.output import print_json, print_table
+from heldout.cli.output import print_study, print_table
 from heldout.cli.progress import progress
 from heldout.cli.shell import resumable
 
 if TYPE_CHECKING:
     from heldout.studies.faithfulness import Faithfulness
-
-PAGE = "report.html"
 
 
 def faithfulness_command(
@@ -70,10 +68,7 @@ def faithfulness_command(
             allow_remote_code=allow_remote_code,
             progress=report,
         )
-    if json:
-        print_json(found.to_json())
-    else:
-        print_found(found, out)
+    print_study(found, out, json, tell)
 
 
 def grouped(models: list[str]) -> dict[str, list[str]]:
@@ -88,11 +83,11 @@ def grouped(models: list[str]) -> dict[str, list[str]]:
     return groups
 
 
-def print_found(found: Faithfulness, out: Path) -> None:
+def tell(found: Faithfulness) -> None:
     from heldout.studies.faithfulness.page import in_words, limits
 
     print_table(
         ("models", "questions", "written steps are", "causal use", "why"),
         [(use.group, use.kind or "all", use.verdict.word, in_words(use.use), use.verdict.why) for use in found.uses],
     )
-    print(f"\n{limits(found)}\n{out / PAGE}")
+    print(f"\n{limits(found)}")

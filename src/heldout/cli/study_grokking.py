@@ -9,7 +9,7 @@ import typer
 
 from heldout.cli.options import Json, Workers, number_of_workers
 from heldout.cli.organisms import parsed_seeds
-from heldout.cli.output import print_json, print_table
+from heldout.cli.output import print_study, print_table
 from heldout.cli.progress import progress
 from heldout.cli.shell import resumable
 from heldout.errors import InputError, Problem, Problems
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from heldout.studies.grokking import GrokkingStudy
 
 CALLED = "heldout study grokking"
-PAGE = "report.html"
 SEEDS = "0..4"
 PUBLISHED_SPLIT = 1
 
@@ -100,10 +99,7 @@ def grokking_command(
         else:
             recipe, n = Recipe(fraction=fraction, **given), number_of_workers(workers)
             found = grokking_of_training(recipe, chosen_seeds(seeds), out, workers=n, progress=report)
-    if json:
-        print_json(found.to_json())
-    else:
-        print_found(found, out)
+    print_study(found, out, json, tell)
     if found.failed:
         raise typer.Exit(1)
 
@@ -131,7 +127,7 @@ def chosen_seeds(text: str | None) -> list[int]:
         raise InputError(CALLED, Problem(f"--seeds {text}", "seeds as 0..4 or 0,3", "correct the seeds")) from error
 
 
-def print_found(found: GrokkingStudy, out: Path) -> None:
+def tell(found: GrokkingStudy) -> None:
     from heldout.studies.grokking.page import answer
 
     rows = [
@@ -144,7 +140,7 @@ def print_found(found: GrokkingStudy, out: Path) -> None:
     if found.along_training:
         print()
         print_phases(found)
-    print(f"\n{answer(found)}\n{out / PAGE}")
+    print(f"\n{answer(found)}")
 
 
 def print_phases(found: GrokkingStudy) -> None:

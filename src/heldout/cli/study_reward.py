@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heldout.cli.options import AllowRemoteCode, Json
-from heldout.cli.output import print_json, print_table
+from heldout.cli.output import print_study, print_table
 from heldout.cli.progress import progress
 
 if TYPE_CHECKING:
     from heldout.studies.reward import Reading, RewardStudy
-
-PAGE = "report.html"
 
 
 def reward_command(
@@ -56,20 +54,16 @@ def reward_command(
         found = reward(
             models, pairs, out=out, before=before, seed=seed, allow_remote_code=allow_remote_code, progress=report
         )
-    if json:
-        print_json(found.to_json())
-    else:
-        print_found(found, out)
+    print_study(found, out, json, tell)
 
 
-def print_found(found: RewardStudy, out: Path) -> None:
+def tell(found: RewardStudy) -> None:
     from heldout.studies.reward.page import answers
 
     for reading in found.readings:
         print_reading(reading)
         print()
     print("\n".join(answers(found)))
-    print(f"\n{out / PAGE}")
 
 
 def print_reading(reading: Reading) -> None:

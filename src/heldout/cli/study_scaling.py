@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heldout.cli.options import Json
-from heldout.cli.output import print_json, print_table
+from heldout.cli.output import print_study, print_table
 from heldout.cli.progress import progress
 from heldout.cli.shell import resumable
 
 if TYPE_CHECKING:
     from heldout.studies.scaling import Exponent, ScalingStudy
-
-PAGE = "report.html"
 
 
 def scaling_command(
@@ -63,8 +61,9 @@ def scaling_command(
 
     \b
     Exit codes:
-      0  the models are measured
-      2  an input cannot be used
+      0    the models are measured
+      2    an input cannot be used
+      130  interrupted
     """
     from heldout.studies.scaling import scaling
     from heldout.studies.scaling.study import N_BETAS
@@ -82,15 +81,11 @@ def scaling_command(
             seed=seed,
             progress=report,
         )
-    if json:
-        print_json(study.to_json())
-    else:
-        print_study(study, out)
+    print_study(study, out, json, tell)
 
 
-def print_study(study: ScalingStudy, out: Path) -> None:
+def tell(study: ScalingStudy) -> None:
     print_table(("quantity", "form", "exponent", "95 % interval"), map(_row, study.exponents))
-    print(f"\n{out / PAGE}")
 
 
 def _row(exponent: Exponent) -> tuple[str, str, str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heldout.cli.options import AllowRemoteCode, Json, Workers, number_of_workers
-from heldout.cli.output import print_json, print_table
+from heldout.cli.output import print_claims, print_study, print_table
 from heldout.cli.progress import progress
 from heldout.cli.shell import resumable
 from heldout.errors import InputError, Problem
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from heldout.studies.trajectory import TrajectoryStudy
 
 CALLED = "heldout study trajectory"
-PAGE = "report.html"
 
 
 class Optional(StrEnum):
@@ -95,10 +94,7 @@ def trajectory_command(
             allow_remote_code=allow_remote_code,
             progress=report,
         )
-    if json:
-        print_json(found.to_json())
-    else:
-        print_found(found, out)
+    print_study(found, out, json, tell)
     if found.failed:
         raise typer.Exit(1)
 
@@ -113,7 +109,7 @@ def parsed_steps(text: str | None) -> list[int] | None:
         raise InputError(CALLED, problem) from error
 
 
-def print_found(found: TrajectoryStudy, out: Path) -> None:
+def tell(found: TrajectoryStudy) -> None:
     from heldout.studies.trajectory.claims import claims_of
 
     steps = [
@@ -122,11 +118,9 @@ def print_found(found: TrajectoryStudy, out: Path) -> None:
     ]
     print_table(("run", "right answer readable from", "right where checked from", "override from"), steps)
     print()
-    for claim in claims_of(found):
-        print(f"{'✓' if claim.found else '–'} {claim.statement}")
+    print_claims(claims_of(found))
     for course, each in found.failed:
         print(f"not measured: {course.name}, {each.checkpoint}, {each.gauge}: {' '.join(each.reason.split())}")
-    print(f"\n{out / PAGE}")
 
 
 def _step(step: int | None) -> str:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from heldout.execution.result import Result
-from heldout.studies.diff.judging import NO_REFERENCE, Question, away_from_references, beyond_references, holm, judge
+from heldout.statistics import holm
+from heldout.studies.diff.judging import NO_REFERENCE, Question, away_from_references, beyond_references, judge
 
 RUNS = 1500
 

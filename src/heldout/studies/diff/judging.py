@@ -12,6 +12,7 @@ from scipy import stats
 from heldout.evidence import Claim
 from heldout.evidence.claims import not_found, p_value_text
 from heldout.execution.result import Null, Result
+from heldout.statistics import holm
 
 LEVEL = 0.01
 """Over all questions together, by Holm's method."""
@@ -88,19 +89,6 @@ def judge(questions: Sequence[Question], level: float = LEVEL) -> tuple[Claim, .
     """A claim for each question, found or not, corrected over all of them."""
     values = [1.0 if question.p_value is None else question.p_value for question in questions]
     return tuple(_claim(each, value, level) for each, value in zip(questions, holm(values), strict=True))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected over their family (Holm 1979).
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    corrected, largest = [0.0] * len(p_values), 0.0
-    for place, index in enumerate(np.argsort(p_values, kind="stable").tolist()):
-        largest = max(largest, min(1.0, p_values[index] * (len(p_values) - place)))
-        corrected[index] = largest
-    return corrected
 
 
 def _claim(question: Question, p_value: float, level: float) -> Claim:
