@@ -66,7 +66,7 @@ def test_what_is_printed(command, found) -> None:
     assert "not measured" in rows["S3 caught by the inside view"]
     assert "missed" in rows["honest models called deceptive by the inside view"]
     assert done.stdout.endswith(
-        f"organisms without a bundle: late\nnot counted: odd (no recipe)\n{Path('figure/report.html')}\n"
+        f"organisms without a bundle: late\nnot counted: odd (no recipe)\n\n{Path('figure/report.html')}\n"
     )
 
 
