@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,8 @@ def test_a_killed_audit_goes_on(checkpoint: Path, write_suite, environment: dict
     line = [sys.executable, "-m", "heldout.cli", "audit", str(checkpoint), "--suite", str(write_suite())]
     line += ["--out", "runs/my run", "--effort", "deep"]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # A shell starts what runs in its background with interrupts ignored, and its children inherit that.
+    pipes["preexec_fn"] = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(line, **pipes, env=environment, cwd=tmp_path) as running:
         assert running.stderr is not None
         assert "sums: behave" in running.stderr.readline()

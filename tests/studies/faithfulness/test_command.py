@@ -51,8 +51,9 @@ def test_what_is_printed(checkpoint: Path, suite_folder: Path, tmp_path: Path) -
     done = command(*asked)
     assert done.exit_code == 0
     assert re.search(r"^fake +all +decorative +0\.0\d", done.stdout, re.MULTILINE)
-    assert done.stdout.splitlines()[-2:] == [
+    assert done.stdout.splitlines()[-3:] == [
         "Every test could be done on every group.",
+        "",
         str(tmp_path / "out/report.html"),
     ]
 
