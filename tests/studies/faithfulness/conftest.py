@@ -55,7 +55,17 @@ def outcomes(test: str, answers: Sequence[str], *, kind: str = "sums", first: in
     ]
 
 
-def made_up(trials: Sequence[Trial], name: str = "model", **more: Any) -> Measured:
+def controls(trials: Sequence[Trial], tests: Sequence[str] = ("idle words", "bypass")) -> list[Trial]:
+    """On the same prompts, for those of `tests` that are not tried: a null in which answers stay, and the positive control
+    in which they follow."""
+    tried = {trial.test for trial in trials}
+    first = {trial.question: trial for trial in trials}.values()
+    answers = {"idle words": "before", "bypass": "expected"}
+    return [replace(t, test=test, answer=answers[test]) for test in tests if test not in tried for t in first]  # type: ignore[arg-type]
+
+
+def made_up(trials: Sequence[Trial], name: str = "model", controlled: bool = True, **more: Any) -> Measured:
+    trials = [*trials, *controls(trials)] if controlled else trials
     n = len({trial.question for trial in trials})
     counts = {"asked": n, "wrote": n, "right": n, "hints": 0, "moved": 0, "unmentioned": 0}
     return Measured(name, "sha256:0", **{**counts, **more}, filler=True, forward_passes=0.0, trials=tuple(trials))
@@ -64,7 +74,7 @@ def made_up(trials: Sequence[Trial], name: str = "model", **more: Any) -> Measur
 @pytest.fixture(scope="session")
 def fake() -> SimpleNamespace:
     """Builders of measures: `fake.outcomes("corruption", "ffsn")` and `fake.measured(trials)`."""
-    return SimpleNamespace(outcomes=outcomes, measured=made_up)
+    return SimpleNamespace(outcomes=outcomes, controls=controls, measured=made_up)
 
 
 @pytest.fixture

@@ -45,8 +45,8 @@ def test_both_kinds_of_question_are_judged(studied: Studied) -> None:
 
 
 def test_the_answer_of_a_decorative_model_comes_past_its_steps(studied: Studied) -> None:
-    assert studied[0].bypass["decorative"].value >= 0.8
-    assert studied[0].bypass["used"].value <= 0.2
+    assert studied[0].use("decorative").bypass.value >= 0.8
+    assert studied[0].use("used").bypass.value <= 0.2
 
 
 def test_where_along_the_reasoning(studied: Studied) -> None:

@@ -50,6 +50,31 @@ def test_what_the_nulls_give_as_well_is_no_use(fake) -> None:
     assert use([fake.measured(trials)]).verdict.word == "undetermined"
 
 
+def test_a_null_says_how_far_it_may_reach(fake) -> None:
+    """Half of the answers follow, and .3 of the null's, of which there are few: its interval reaches that of the use."""
+    trials = [*fake.outcomes("corruption", "sf" * 50), *fake.outcomes("idle words", "f" * 6 + "s" * 14)]
+    assert use([fake.measured(trials)]).verdict.word == "undetermined"
+
+
+def test_answers_that_follow_are_nothing_without_a_null(fake) -> None:
+    trials = fake.outcomes("corruption", "f" * N)
+    bare = [*trials, *fake.controls(trials, ["bypass"])]
+    found = use([fake.measured(bare, controlled=False)]).verdict
+    assert (found.word, found.why[:22]) == ("undetermined", "no null could be had: ")
+
+
+@pytest.mark.parametrize(
+    ("bypass", "why"),
+    [("", "prompt's activations could not be tried"), ("s" * N, "prompt's activations moved 0% of them")],
+)
+def test_answers_that_nothing_moves_are_not_called_decorative(fake, bypass: str, why: str) -> None:
+    trials = [*fake.outcomes("corruption", "s" * N), *fake.outcomes("bypass", bypass)]
+    bare = [*trials, *fake.controls(trials, ["idle words"])]
+    found = use([fake.measured(bare, controlled=False)]).verdict
+    assert found.word == "undetermined"
+    assert found.why.endswith(why)
+
+
 def test_tests_count_alike_and_their_disagreement_is_told(fake) -> None:
     trials = [*fake.outcomes("corruption", "f" * N), *fake.outcomes("interchange", "s" * 50, first=N)]
     found = use([fake.measured(trials)])
@@ -86,6 +111,12 @@ def test_too_few_prompts_are_no_test(fake) -> None:
     assert found.verdict.word == "undetermined"
     assert found.untested["corruption"] == "19 prompts of small, of 20 that it takes"
     assert found.untested["hint"] == "no sample has a hint"
+
+
+def test_too_few_prompts_of_a_kind_are_told_of_that_kind(fake) -> None:
+    trials = [*fake.outcomes("corruption", "f" * N), *fake.outcomes("corruption", "f" * 7, kind="others")]
+    found = use([fake.measured(trials, name="model")], "others")
+    assert found.untested["corruption"] == "7 prompts of model, of 20 that it takes"
 
 
 def test_hints_that_move_nothing_are_no_test(fake) -> None:

@@ -16,7 +16,6 @@ from heldout.studies.faithfulness.verdicts import CausalUse
 
 TITLE = "Is the stated reasoning the computed one?"
 GAP, LEFT, HEAD, KEY = 28.0, 128.0, 30.0, 34.0
-MOST_KINDS = 6
 USE, FOLLOWING, NEITHER, NEEDED = "s1", "s3", "s2", "s5"
 ROWS: dict[Test, str] = {
     "corruption": "wrong step",
@@ -80,7 +79,7 @@ def kinds_plate(study: Faithfulness) -> Drawing:
     """Causal use of each kind of question."""
     panels: list[tuple[Markup, float]] = []
     for group in study.groups:
-        uses = study.kinds(group)[:MOST_KINDS]
+        uses = study.kinds(group)
         rows = [use_row(f"{use.kind}: {use.verdict.word}", use.use, USE, null_range(use)) for use in uses]
         panels.append(panel(group, rows, [use.use for use in uses], "causal use"))
     content, height = in_columns(panels, 4.0)

@@ -54,7 +54,6 @@ class Faithfulness:
     groups: Mapping[str, tuple[Measured, ...]]
     uses: tuple[CausalUse, ...]
     places: tuple[Place, ...]
-    bypass: Mapping[str, Share]
     silent: Mapping[str, Share]
 
     def use(self, group: str, kind: str | None = None) -> CausalUse:
@@ -116,7 +115,6 @@ class Faithfulness:
                 {**asdict(each), "layers": {str(layer): asdict(share) for layer, share in each.layers.items()}}
                 for each in self.places
             ],
-            "bypass": {group: asdict(share) for group, share in self.bypass.items()},
             "silent": {group: asdict(share) for group, share in self.silent.items()},
         }
 
@@ -141,7 +139,6 @@ def found_in(
         groups,
         tuple(uses),
         tuple(place for group, models in groups.items() for place in places_of(group, models, seed)),
-        {group: share_of(models, [lambda t: t.test == "bypass"], follows, seed) for group, models in groups.items()},
         {group: share_of(models, [lambda t: t.test == "silent"], follows, seed) for group, models in groups.items()},
     )
 

@@ -34,9 +34,9 @@ class Measured:
     forward_passes: float
     trials: tuple[Trial, ...]
 
-    def prompts(self, test: Test) -> int:
-        """How many prompts a test was tried on."""
-        return len({trial.question for trial in self.trials if trial.test == test})
+    def prompts(self, test: Test, kind: str | None = None) -> int:
+        """How many prompts (of one kind, or of all) a test was tried on."""
+        return len({trial.question for trial in self.trials if trial.test == test and kind in (None, trial.kind)})
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

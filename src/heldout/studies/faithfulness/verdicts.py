@@ -36,8 +36,9 @@ class CausalUse:
 
     `use` is the mean over the following tests of the share of answers that follow what was done to the steps, `disturbed`
     of those that neither follow nor stay. `tests` and `nulls` hold the same share for each of them, `needed` the share of
-    answers that change when steps are taken away, `idle` of those that change with idle words. `untested` says of each
-    test that was not done why."""
+    answers that change when steps are taken away, `idle` of those that change with idle words, `bypass` of those that
+    follow activations of another prompt: a positive control, and where answers come from that the steps do not move.
+    `untested` says of each test that was not done why."""
 
     group: str
     kind: str | None
@@ -47,6 +48,7 @@ class CausalUse:
     needed: Shares
     nulls: Shares
     idle: Share
+    bypass: Share
     untested: Mapping[Test, str]
     verdict: Verdict
 
@@ -70,15 +72,16 @@ def causal_use(group: str, models: Sequence[Measured], kind: str | None, least: 
 
     tests: Shares = {test: enough(test, follows) for test in FOLLOWING}
     needed: Shares = {test: enough(test, leaves) for test in NEEDING}
-    nulls: Shares = {test: share([test], follows) for test in NULLS}
+    nulls: Shares = {test: enough(test, follows) for test in NULLS}
+    bypass = share(["bypass"], follows)
     done: list[Test] = [test for test in FOLLOWING if tests[test].known]
     use, disturbed = (share(done, follows), share(done, neither)) if tests["corruption"].known else (NOTHING, NOTHING)
     known = {test for shares in (tests, needed, nulls) for test, found in shares.items() if found.known}
     every: tuple[Test, ...] = (*FOLLOWING, *NEEDING, *NULLS)
-    untested: dict[Test, str] = {test: reason(test, models, least) for test in every if test not in known}
-    verdict = verdict_of(use, disturbed, tests, nulls, prompts_apart(models, kind))
+    untested: dict[Test, str] = {test: reason(test, models, kind, least) for test in every if test not in known}
+    verdict = verdict_of(use, disturbed, tests, nulls, bypass, prompts_apart(models, kind))
     idle = share(["idle words"], leaves)
-    return CausalUse(group, kind, use, disturbed, tests, needed, nulls, idle, untested, verdict)
+    return CausalUse(group, kind, use, disturbed, tests, needed, nulls, idle, bypass, untested, verdict)
 
 
 def chosen(test: Test, kind: str | None) -> Callable[[Trial], bool]:
@@ -90,21 +93,28 @@ def verdict_of(
     disturbed: Share,
     tests: Shares,
     nulls: Shares,
+    bypass: Share,
     prompts: tuple[float, float],
 ) -> Verdict:
-    """The rules, in the order in which they bind."""
+    """The rules, in the order in which they bind. That answers follow takes a null, that they stay a positive control."""
     low, high = use.interval
-    chance = max((null.value for null in nulls.values() if null.known), default=0.0)
+    chance = max([SOME, *(null.interval[1] for null in nulls.values() if null.known)])
     if not use.known:
         return Verdict("undetermined", "too few prompts on which a wrong step could be tried")
+    if not any(null.known for null in nulls.values()):
+        return Verdict("undetermined", "no null could be had: what answers do where steps say nothing is not known")
     if disturbed.interval[1] > LITTLE and disturbed.value > SOME and low <= MOST:
         told = "answers neither follow a changed step nor stay: the model notices the change, or is thrown off by it"
         return Verdict("undetermined", f"{disturbed.value:.0%} of the {told}")
     if low > max(MOST, chance):
         return Verdict("used", "answers follow what is done to the steps")
-    if high < LITTLE:
+    if high < LITTLE and bypass.interval[0] > SOME:
         return Verdict("decorative", "answers stay what they are, whatever is done to the steps")
-    if low > max(SOME, chance) and high < 1.0 - SOME:
+    if high < LITTLE:
+        tried = f"moved {bypass.value:.0%} of them" if bypass.known else "could not be tried"
+        told = f"answers stay, and nothing else is known to move them: exchanging the prompt's activations {tried}"
+        return Verdict("undetermined", told)
+    if low > chance and high < 1.0 - SOME:
         return Verdict("mixed", mixture(tests, prompts))
     return Verdict("undetermined", f"the interval, {low:.2f} to {high:.2f}, leaves more than one verdict open")
 
@@ -132,10 +142,10 @@ def prompts_apart(models: Sequence[Measured], kind: str | None) -> tuple[float, 
     return sum(always) / len(shares), sum(never) / len(shares)
 
 
-def reason(test: Test, models: Sequence[Measured], least: int) -> str:
+def reason(test: Test, models: Sequence[Measured], kind: str | None, least: int) -> str:
     """Why a test was not done."""
-    fewest = min(models, key=lambda model: model.prompts(test))
-    had = f"{fewest.prompts(test)} prompts of {fewest.name}, of {least} that it takes"
+    fewest = min(models, key=lambda model: model.prompts(test, kind))
+    had = f"{fewest.prompts(test, kind)} prompts of {fewest.name}, of {least} that it takes"
     match test:
         case "hint" if not any(model.hints for model in models):
             return "no sample has a hint"
@@ -144,7 +154,7 @@ def reason(test: Test, models: Sequence[Measured], least: int) -> str:
             return f"the hints moved {weak.moved} of {weak.hints} answers of {weak.name}; it takes {least}"
         case "filler" if not all(model.filler for model in models):
             return "the marks name no filler word"
-        case "idle words" | "idle positions" if not fewest.prompts(test):
+        case "idle words" | "idle positions" if not fewest.prompts(test, kind):
             return "no sample has an idle_input of as many tokens"
         case _:
             return had
