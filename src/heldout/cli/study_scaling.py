@@ -85,12 +85,17 @@ def scaling_command(
 
 
 def tell(study: ScalingStudy) -> None:
-    print_table(("quantity", "form", "exponent", "95 % interval"), map(_row, study.exponents))
+    print_table(("quantity", "form", "exponent", "95 % interval", "p, corrected"), map(_row, study.exponents))
+    for named in dict.fromkeys((each.quantity, each.left_out) for each in study.exponents if each.left_out):
+        print(f"left out of {named[0].replace('_', ' ')}, as not above 0: {'; '.join(named[1])}")
 
 
-def _row(exponent: Exponent) -> tuple[str, str, str, str]:
+def _row(exponent: Exponent) -> tuple[str, str, str, str, str]:
+    from heldout.evidence.claims import p_value_text
+
     what, form = exponent.quantity.replace("_", " "), exponent.form.replace("_", " ")
     if exponent.law is None or exponent.interval is None:
-        return what, form, "refused", exponent.refused[0]
+        return what, form, "refused", exponent.refused[0], ""
     low, high = exponent.interval
-    return what, form, f"{exponent.law.exponent:.3f}", f"{low:.3f} to {high:.3f}"
+    p_value = "" if exponent.p_value is None else p_value_text(exponent.p_value)
+    return what, form, f"{exponent.law.exponent:.3f}", f"{low:.3f} to {high:.3f}", p_value

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
 from heldout.studies.scaling import MeasuredModel, ScalingStudy
 from heldout.studies.scaling.claims import claims_of
+from heldout.studies.scaling.exponents import corrected
 
 Planted = Callable[..., list[MeasuredModel]]
 
@@ -66,3 +68,32 @@ def test_the_mean_over_seeds_is_a_geometric_one(planted: Planted) -> None:
     study = study_of(planted({"loss": lambda n: n**-0.3}, noise=0.0))
     for point in study.band("loss"):
         assert point.mean == pytest.approx(point.x**-0.3)
+
+
+def test_p_values_are_corrected_over_all_eight_exponents(planted: Planted) -> None:
+    laws: dict[str, Callable[[float], float]] = {"loss": lambda n: n**-0.3, "path_length": lambda n: 3.0}
+    exponents = study_of(planted(laws)).exponents
+    alone = [each.fitted.null.p_value or 1.0 if each.fitted else 1.0 for each in exponents]
+    assert [each.p_value for each in exponents] == [
+        None if each.fitted is None else p for each, p in zip(exponents, by_hand(alone), strict=True)
+    ]
+
+
+def by_hand(p_values: Sequence[float]) -> list[float]:
+    """Holm's rule, as he states it: the k-th smallest of m is held against α / (m + 1 − k), and none after a failure."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    steps = [min(1.0, p_values[place] * (len(p_values) - k)) for k, place in enumerate(order)]
+    return [max(steps[: order.index(place) + 1]) for place in range(len(p_values))]
+
+
+@pytest.mark.parametrize(("alone", "found"), [(0.03, False), (0.004, True)])
+def test_what_would_be_found_alone_is_not_found_among_eight(planted: Planted, alone: float, found: bool) -> None:
+    """Eight tests at .05 each find something in one of three studies in which nothing knows of size."""
+    study = study_of(planted({"loss": lambda n: n**-0.3}))
+    plain = study.exponents[0]
+    assert plain.fitted is not None
+    weak = replace(plain.fitted, null=replace(plain.fitted.null, p_value=alone))
+    others = [replace(each, fitted=None) for each in study.exponents[1:]]
+    (first, *_) = corrected([replace(plain, fitted=weak), *others])
+    assert first.p_value == pytest.approx(8 * alone)
+    assert first.found is found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from heldout.data import Suite
 from heldout.errors import InputError
-from heldout.models import Model, TokenLogits, load
+from heldout.models import Model, TokenLogits, Tokens, load
 from heldout.organisms.compiled import previous_token
 from heldout.studies.scaling.circuit_size import circuit_size, sizes_up_to, smallest
 from heldout.studies.scaling.measuring import coefficient_reading, loss_reading, path_length_reading
@@ -67,6 +68,30 @@ def test_pairs_have_one_length_and_two_answers(data: Labelled) -> None:
         assert pairs.problems() == []
         assert isinstance(pairs.metric, TokenLogits)
         assert (pairs.metric.tokens[:, 0] != pairs.metric.tokens[:, 1]).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_prompt_that_a_circuit_is_found_on_judges_it(data: Labelled, seed: int) -> None:
+    """Nor one that reads the same: every prompt is there twice."""
+    twice = Labelled(data.tokens[torch.arange(len(data)).repeat(2)], data.targets.repeat(2, 1), data.positions)
+    halves = counterfactual_pairs(twice, seed)
+    assert halves is not None
+    found_on, judged_on = (prompts_of(pairs.first) | prompts_of(pairs.second) for pairs in halves)
+    assert found_on
+    assert judged_on
+    assert not found_on & judged_on
+
+
+def prompts_of(tokens: Tokens) -> set[tuple[int, ...]]:
+    return {tuple(ids[mask.bool()].tolist()) for ids, mask in zip(tokens.ids, tokens.mask, strict=True)}
+
+
+def test_the_order_of_a_suite_does_not_choose_its_prompts(trained: Path) -> None:
+    """The suite's digest, under which readings are kept, knows of no order."""
+    suite = Suite.from_folder(trained / "suite")
+    other = replace(suite, samples=suite.samples[::-1])
+    assert other.digest == suite.digest
+    assert graded_samples(other, 16, seed=0) == graded_samples(suite, 16, seed=0)
 
 
 def test_prompts_with_one_answer_have_no_pairs(data: Labelled) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from heldout.data import Suite
 from heldout.errors import InputError
 from heldout.evidence.study_record import StudyRecord
+from heldout.models.checkpoints.measuring import CellsFailed
 from heldout.studies.scaling import ScalingStudy, scaling
 from heldout.techniques.learning_coefficient import Sampling
 
@@ -59,6 +63,35 @@ def test_a_second_call_measures_nothing_and_writes_the_same(
     assert (out / "scaling.json").read_bytes() == before
 
 
+def test_moved_models_and_a_moved_suite_are_not_measured_again(
+    trained: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(trained, moved)
+    shutil.copytree(out, tmp_path / "out")
+    monkeypatch.setattr("heldout.studies.scaling.measuring.loss_reading", None)
+    run(moved, tmp_path / "out")
+    assert (tmp_path / "out" / "scaling.json").read_bytes() == (out / "scaling.json").read_bytes()
+
+
+def test_a_suite_of_other_contents_is_measured_anew(
+    trained: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the same place."""
+    moved = tmp_path / "moved"
+    shutil.copytree(trained, moved)
+    shutil.copytree(out, tmp_path / "out")
+    suite = Suite.from_folder(moved / "suite")
+    replace(suite, description="another").to_folder(moved / "suite")
+    monkeypatch.setattr("heldout.studies.scaling.measuring.loss_reading", refuse)
+    with pytest.raises(CellsFailed, match="no readings"):
+        run(moved, tmp_path / "out")
+
+
+def refuse(*_: object) -> None:
+    raise RuntimeError("no readings")
+
+
 def test_everything_wrong_is_said_at_once(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
         scaling(
@@ -90,6 +123,9 @@ def test_the_page_of_the_study_names_every_file_and_column(out: Path) -> None:
     text = (Path(__file__).parents[3] / "docs" / "scaling.md").read_text(encoding="utf-8")
     for path in out.iterdir():
         assert f"`{path.name}{'/' if path.is_dir() else ''}`" in text, path.name
-    for column in ("exponent", "low", "high", "factor", "offset", "p_value", "misfit_p_value", "next_size_error"):
+    for column in (
+        "exponent", "low", "high", "factor", "offset", "p_value", "p_value_alone", "misfit_p_value", "next_size_error",
+        "left_out",
+    ):  # fmt: skip
         assert f"`{column}`" in text
         assert column in pq.read_schema(out / "exponents.parquet").names

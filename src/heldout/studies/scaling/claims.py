@@ -20,15 +20,21 @@ def claims_of(study: ScalingStudy) -> Iterator[Claim]:
 
 
 def statement(exponent: Exponent) -> str:
-    """One sentence."""
+    """One sentence; p-values are over all exponents that were asked for."""
     what = QUANTITIES[exponent.quantity][0]
     form = FORM_WORDS[exponent.form]
+    without = left_out(exponent)
     if exponent.law is None or exponent.interval is None or exponent.p_value is None:
-        return f"An exponent of {what} by a {form} was not given."
+        return f"An exponent of {what} by a {form} was not given.{without}"
     low, high = exponent.interval
     fitted = f"exponent {exponent.law.exponent:.3g}, 95 % interval {low:.3g} to {high:.3g}"
-    fitted += f", sizes permuted: {p_value_text(exponent.p_value)}"
+    fitted += f", sizes permuted: {p_value_text(exponent.p_value)} over all exponents"
     if exponent.found:
         grows = "grows" if exponent.law.exponent > 0 else "shrinks"
-        return f"{what.capitalize()} {grows} with size by a {form}: {fitted}.".replace("-", "−")
-    return not_found(f"A change of {what} with size", f"a {form} ({fitted})", None).replace("-", "−")
+        return f"{what.capitalize()} {grows} with size by a {form}: {fitted}.".replace("-", "−") + without
+    return not_found(f"A change of {what} with size", f"a {form} ({fitted})", None).replace("-", "−") + without
+
+
+def left_out(exponent: Exponent) -> str:
+    """A sentence that names the models whose values no law can have."""
+    return f" Left out, as not above 0: {'; '.join(exponent.left_out)}." if exponent.left_out else ""

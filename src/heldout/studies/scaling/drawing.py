@@ -39,8 +39,8 @@ SUBTITLES: dict[Quantity, str] = {
 }
 CAPTION = (
     "Small dots are single models; the line is the geometric mean over seeds of a size, the band its 95 % interval. Dashed is "
-    "the fitted law, where one was not refused; grey is the null of each panel. Where a model has no value, or a value of 0, "
-    "it is counted under the panel."
+    "the fitted law, where one was not refused; grey is the null of each panel. Where a model has no value, or one that is not "
+    "above 0, it is counted under the panel."
 )
 DASH = "5 4"
 SPREAD = 1.12
@@ -140,8 +140,8 @@ def _notes(study: ScalingStudy, quantity: Quantity) -> list[str]:
         said = f"exponent {exponent.law.exponent:.2f} ({low:.3g} to {high:.3g}){offset}"
     else:
         said = "no exponent: " + exponent.refused[0].partition(":")[0]
-    zeros = sum(model.reading(quantity).value == 0.0 for model in study.models)
+    left_out = len(exponent.left_out)
     refused = len(study.refusals(quantity))
     counts = [f"{refused} of {len(study.models)} models refused"] if refused else []
-    counts += [f"{zeros} at 0"] if zeros else []
+    counts += [f"{left_out} not above 0, left out"] if left_out else []
     return [said.replace("-", "−"), *([", ".join(counts)] if counts else [])]

@@ -9,27 +9,10 @@ from typing import Any, final
 
 from heldout.studies.drawing import BandPoint
 from heldout.studies.drawing.bands import mean_with_interval
-from heldout.studies.scaling.exponents import FORMS, Exponent, exponent_of
+from heldout.studies.scaling.exponents import FORMS, Exponent, corrected, exponent_of
+from heldout.studies.scaling.measured import MeasuredModel
+from heldout.studies.scaling.positive import positive_values
 from heldout.studies.scaling.reading import QUANTITIES, Quantity, Reading
-
-
-@final
-@dataclass(frozen=True)
-class MeasuredModel:
-    """One model: a member of a `series` (a folder, one seed), its `size` in parameters that are no embeddings."""
-
-    series: str
-    name: str
-    digest: str
-    size: int
-    parameters: int
-    readings: tuple[Reading, ...]
-
-    def reading(self, quantity: Quantity) -> Reading:
-        return next(reading for reading in self.readings if reading.quantity == quantity)
-
-    def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "readings": [reading.to_json() for reading in self.readings]}
 
 
 @final
@@ -43,14 +26,14 @@ class ScalingStudy:
 
     @classmethod
     def of(cls, models: Sequence[MeasuredModel], settings: dict[str, Any], seed: int) -> ScalingStudy:
-        """Fits both forms to each quantity."""
+        """Fits both forms to each quantity; p-values are corrected over all of them."""
         ordered = tuple(sorted(models, key=lambda model: (model.size, model.series, model.name)))
-        exponents = tuple(
+        exponents = [
             exponent_of(quantity, form, positive_values(ordered, quantity), seed)
             for quantity in QUANTITIES
             for form in FORMS
-        )
-        return cls(ordered, exponents, settings)
+        ]
+        return cls(ordered, corrected(exponents), settings)
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
@@ -67,7 +50,7 @@ class ScalingStudy:
 
     def band(self, quantity: Quantity) -> list[BandPoint]:
         """The geometric mean over the models of each size that have a value above 0."""
-        values = positive_values(self.models, quantity)
+        values = positive_values(self.models, quantity).by_size
         return [BandPoint(float(size), *mean_with_interval(values[size], True)) for size in values if values[size]]
 
     def nulls(self, quantity: Quantity) -> list[BandPoint]:
@@ -90,13 +73,3 @@ class ScalingStudy:
             "exponents": [exponent.to_json() for exponent in self.exponents],
             "models": [model.to_json() for model in self.models],
         }
-
-
-def positive_values(models: Sequence[MeasuredModel], quantity: Quantity) -> dict[int, list[float]]:
-    """By size; a law of powers says nothing of values that are 0."""
-    found: dict[int, list[float]] = {model.size: [] for model in models}
-    for model in models:
-        value = model.reading(quantity).value
-        if value is not None and value > 0.0:
-            found[model.size].append(value)
-    return found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, final
 
 from heldout.data import Suite
 from heldout.execution.threads import one_thread_if_small
@@ -17,33 +18,41 @@ from heldout.techniques.learning_coefficient import LearningCoefficient, Samplin
 from heldout.techniques.path_length import Labelled, PathLength
 
 
-def scale_readings(
-    model: Model,
-    checkpoint: Checkpoint,
-    *,
-    suite: str,
-    suite_digest: str,
-    prompts: int,
-    faithful: float,
-    coefficient: Mapping[str, Any],
-    seed: int,
-) -> dict[str, Any]:
-    """For `measure_along`: the size of a model, and its readings. `coefficient` are the settings of
-    `coefficient_reading`; the digest of the suite is there so that a changed one is read anew."""
-    del checkpoint, suite_digest
-    data = labelled(model, graded_samples(Suite.from_folder(suite), prompts, seed))
-    with one_thread_if_small(model.n_parameters):
-        readings = (
-            loss_reading(model, data, seed),
-            coefficient_reading(model, data, seed=seed, **coefficient),
-            path_length_reading(model, data, seed),
-            circuit_size(model, counterfactual_pairs(data, seed), faithful, seed),
-        )
-    return {
-        "parameters": model.n_parameters,
-        "non_embedding": non_embedding_parameters(model),
-        "readings": [reading.to_json() for reading in readings],
-    }
+@final
+@dataclass(frozen=True)
+class ReadingsOn:
+    """The readings of a model on the prompts of `suite`."""
+
+    suite: Suite
+
+    def measure(
+        self,
+        model: Model,
+        checkpoint: Checkpoint,
+        *,
+        suite_digest: str,
+        prompts: int,
+        faithful: float,
+        coefficient: Mapping[str, Any],
+        seed: int,
+    ) -> dict[str, Any]:
+        """For `measure_along`: the size of a model, and its readings. `coefficient` are the settings of
+        `coefficient_reading`; the digest of the suite is there because cells are kept under what the suite holds, and not
+        under where it lies."""
+        del checkpoint, suite_digest
+        data = labelled(model, graded_samples(self.suite, prompts, seed))
+        with one_thread_if_small(model.n_parameters):
+            readings = (
+                loss_reading(model, data, seed),
+                coefficient_reading(model, data, seed=seed, **coefficient),
+                path_length_reading(model, data, seed),
+                circuit_size(model, counterfactual_pairs(data, seed), faithful, seed),
+            )
+        return {
+            "parameters": model.n_parameters,
+            "non_embedding": non_embedding_parameters(model),
+            "readings": [reading.to_json() for reading in readings],
+        }
 
 
 def loss_reading(model: Model, data: Labelled, seed: int) -> Reading:

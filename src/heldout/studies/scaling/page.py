@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from heldout.evidence.claims import p_value_text
 from heldout.report.html import Markup, element, table
 from heldout.studies.pages import section, study_page, titled
+from heldout.studies.scaling.claims import left_out
 from heldout.studies.scaling.drawing import TITLE, drawings
 from heldout.studies.scaling.exponents import FORM_WORDS, Exponent
 from heldout.studies.scaling.findings import ScalingStudy
@@ -24,6 +26,8 @@ WORDS = (
      "right answer from that of another prompt"),
     ("exponent", "b in a·sizeᵇ, or in a·sizeᵇ + c"),
     ("lack of fit", "sizes lie off the law by more than seeds of a size differ, at a level of 1 %"),
+    ("sizes permuted", "how often values that know nothing of size change as much with it, corrected over all exponents "
+     "(Holm)"),
     ("next size", "by what share the law of the smaller sizes misses the mean of the largest"),
 )  # fmt: skip
 
@@ -53,13 +57,13 @@ def answer(study: ScalingStudy, quantity: Quantity) -> str:
         reasons = Counter(reading.refused[0].partition(":")[0] for _, reading in study.refusals(quantity))
         return f"{what}: refused for every model, so it has no exponent (most often: {reasons.most_common(1)[0][0]})."
     if exponent.law is None or exponent.interval is None:
-        return f"{what}: no exponent ({exponent.refused[0]})."
+        return f"{what}: no exponent ({exponent.refused[0]}).{left_out(exponent)}"
     low, high = exponent.interval
     by = f"{exponent.law.exponent:.2f} (95 % interval {low:.3g} to {high:.3g})".replace("-", "−")
     if not exponent.found:
-        return f"{what}: a change with size was not found; the exponent is {by}."
+        return f"{what}: a change with size was not found; the exponent is {by}.{left_out(exponent)}"
     verb = "grows" if exponent.law.exponent > 0 else "shrinks"
-    return f"{what} {verb} with size to the power {by}."
+    return f"{what} {verb} with size to the power {by}.{left_out(exponent)}"
 
 
 def _exponents(study: ScalingStudy) -> Markup:
@@ -83,7 +87,7 @@ def _exponent_row(exponent: Exponent) -> tuple[str, ...]:
         f"{law.exponent:.2f}".replace("-", "−"),
         bounds,
         offset,
-        f"p = {exponent.p_value:.2g}",
+        "–" if exponent.p_value is None else p_value_text(exponent.p_value),
         misfit,
         missed,
     )

@@ -6,28 +6,34 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from heldout.data import Sample, Suite
 from heldout.errors import InputError, Problem
-from heldout.models import Model, TokenLogits
+from heldout.models import Model, TokenLogits, Tokens
 from heldout.seeds import torch_generator
+from heldout.shapes import Int
 from heldout.techniques.pairs import TokenPairs
 from heldout.techniques.path_length import Labelled
 from heldout.techniques.path_length.labelled import labelled_of
 
+FEWEST_PAIRS = 2
+"""Of a half."""
+
 
 class Halves(NamedTuple):
-    """Pairs to find a circuit on, and others to judge it on."""
+    """Pairs to find a circuit on, and pairs of other prompts to judge it on."""
 
     found_on: TokenPairs
     judged_on: TokenPairs
 
 
 def graded_samples(suite: Suite, count: int, seed: int) -> tuple[Sample, ...]:
-    """At most `count` samples whose answer is known, drawn by the seed.
+    """At most `count` samples whose answer is known, drawn by the seed; their order in the suite makes no difference.
 
     Raises InputError for a suite that is not answered by a token, and where fewer than eight have a target."""
-    graded = [sample for sample in suite.samples if sample.target is not None]
+    known = [sample for sample in suite.samples if sample.target is not None]
+    graded = sorted(known, key=lambda sample: sample.id)
     if suite.answer == "tokens" or len(graded) < 8:
         found = f"{len(graded)} samples with a target, answered by {suite.answer!r}"
         expected = "eight samples or more with a target of one token"
@@ -41,17 +47,30 @@ def labelled(model: Model, samples: Sequence[Sample]) -> Labelled:
 
 
 def counterfactual_pairs(data: Labelled, seed: int) -> Halves | None:
-    """Each prompt beside another one of as many tokens and another answer; the metric is the logit of its own answer
-    less that of the other's. None where fewer than two on a side find one."""
+    """Each prompt beside another one of its half, of as many tokens and another answer; the metric is the logit of its own
+    answer less that of the other's. No prompt of one half is in the other, on either side of a pair. None where fewer
+    than two prompts of a half find another."""
     generator = torch_generator(seed, "counterfactual pairs", len(data))
-    lengths, answers = data.tokens.mask.sum(dim=1), data.targets[:, 0]
+    first, second = (pairs_within(data, rows, generator) for rows in halves_of(data.tokens, generator))
+    return None if first is None or second is None else Halves(first, second)
+
+
+def halves_of(tokens: Tokens, generator: torch.Generator) -> tuple[Int[Tensor, " some"], Int[Tensor, " others"]]:
+    """Rows of one half of the prompts, and of the other; prompts that read the same are one prompt."""
+    read = [tuple(ids[mask.bool()].tolist()) for ids, mask in zip(tokens.ids, tokens.mask, strict=True)]
+    number = {prompt: place for place, prompt in enumerate(dict.fromkeys(read))}
+    chosen = torch.randperm(len(number), generator=generator) < len(number) // 2
+    in_first = chosen[torch.tensor([number[prompt] for prompt in read], dtype=torch.long)]
+    return in_first.nonzero().flatten(), (~in_first).nonzero().flatten()
+
+
+def pairs_within(data: Labelled, rows: Int[Tensor, " some"], generator: torch.Generator) -> TokenPairs | None:
+    """Both prompts of each pair are among `rows`."""
+    lengths, answers = data.tokens.mask[rows].sum(dim=1), data.targets[rows, 0]
     fits = (lengths[:, None] == lengths) & (answers[:, None] != answers)
-    rows = fits.any(dim=1).nonzero().flatten()
-    if len(rows) < 4:
+    paired = fits.any(dim=1).nonzero().flatten()
+    if len(paired) < FEWEST_PAIRS:
         return None
-    others = torch.multinomial(fits[rows].double(), 1, generator=generator).flatten()
-    metric = TokenLogits.difference(answers[rows], answers[others])
-    pairs = TokenPairs(data.tokens[rows], data.tokens[others], metric)
-    order = torch.randperm(len(pairs), generator=generator)
-    half = len(order) // 2
-    return Halves(pairs[order[:half]].trimmed(), pairs[order[half:]].trimmed())
+    others = torch.multinomial(fits[paired].double(), 1, generator=generator).flatten()
+    metric = TokenLogits.difference(answers[paired], answers[others])
+    return TokenPairs(data.tokens[rows[paired]], data.tokens[rows[others]], metric).trimmed()

@@ -25,8 +25,8 @@ READINGS = pa.schema(
 EXPONENTS = pa.schema(
     {
         "quantity": TEXT, "form": TEXT, "exponent": NUMBER, "low": NUMBER, "high": NUMBER, "factor": NUMBER,
-        "offset": NUMBER, "p_value": NUMBER, "misfit_p_value": NUMBER, "next_size_error": NUMBER, "sizes": COUNT,
-        "models": COUNT, "refused": pa.list_(TEXT),
+        "offset": NUMBER, "p_value": NUMBER, "p_value_alone": NUMBER, "misfit_p_value": NUMBER, "next_size_error": NUMBER,
+        "sizes": COUNT, "models": COUNT, "refused": pa.list_(TEXT), "left_out": pa.list_(TEXT),
     }
 )  # fmt: skip
 

@@ -12,8 +12,9 @@ from heldout.errors import InputError, Problem, Problems
 from heldout.evidence import gather_provenance
 from heldout.models import CheckpointSuite, measure_along
 from heldout.models.checkpoints.measuring import Progress
-from heldout.studies.scaling.findings import MeasuredModel, ScalingStudy
-from heldout.studies.scaling.measuring import scale_readings
+from heldout.studies.scaling.findings import ScalingStudy
+from heldout.studies.scaling.measured import MeasuredModel
+from heldout.studies.scaling.measuring import ReadingsOn
 from heldout.studies.scaling.prompts import graded_samples
 from heldout.studies.scaling.reading import Reading
 from heldout.studies.scaling.storing import write_scaling
@@ -46,7 +47,8 @@ def scaling(
     fits exponents against the number of parameters that are no embeddings, and writes tables, figure and page.
 
     `faithful` is what a circuit must carry; `n_betas`, `localisation`, `parameters` and `sampling` are those of the
-    learning coefficient. What `out` holds of an earlier call is not measured again. Raises InputError for inputs that
+    learning coefficient. What `out` holds of an earlier call, of the
+    same weights and a suite of the same contents, is not measured again. Raises InputError for inputs that
     cannot be used."""
     called = f"scaling(out={str(out)!r})"
     read = Suite.from_folder(suite)
@@ -65,11 +67,14 @@ def scaling(
         },
         "seed": seed,
     }
-    known = {"suite": str(Path(suite).resolve()), "suite_digest": read.digest}
     models: list[MeasuredModel] = []
     for name, checkpoints in series.items():
         cells = measure_along(
-            checkpoints, scale_readings, Path(out) / MEASURED, settings={**settings, **known}, progress=progress
+            checkpoints,
+            ReadingsOn(read).measure,
+            Path(out) / MEASURED,
+            settings={**settings, "suite_digest": read.digest},
+            progress=progress,
         )
         models += [measured_model(name, cell.name, cell.digest, cell.value) for cell in cells]
     study = ScalingStudy.of(models, settings, seed)
