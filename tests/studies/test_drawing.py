@@ -48,6 +48,13 @@ def test_a_curve_breaks_where_nothing_was_measured() -> None:
     assert drawn.count("<circle") == 4
 
 
+def test_a_band_breaks_where_no_interval_was_had() -> None:
+    points = [BandPoint(x, 1.0, None if x == 2 else (0.5, 1.5)) for x in range(5)]
+    each = Line("loss", "s1", points)
+    drawn = plot(frame_around([each], 50, 20, 300, 100), [each], "loss, nats")
+    assert [len(found.split()) for found in re.findall(r'<polygon points="([^"]*)"', drawn)] == [4, 4]
+
+
 def test_ticks_of_steps_do_not_touch() -> None:
     frame = frame_around([Line("", "s1", [BandPoint(0, 1.0, None), BandPoint(40_000, 1.0, None)])], 50, 20, 200, 100)
     places = [float(x) for x in re.findall(r'<text x="([\d.]+)"', x_axis(frame, 130, "training step"))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,13 +36,11 @@ from heldout.evidence import (
 from heldout.execution.result import Result
 from heldout.execution.threads import one_thread_if_small
 from heldout.models import Model, load
+from heldout.progress import Progress
 from heldout.report import write_report
 
 if TYPE_CHECKING:
     from inspect_ai import Task
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, the steps done, and the steps in all."""
 
 
 def audit(

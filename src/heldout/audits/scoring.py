@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from heldout.audits.audit import Progress, audit
+from heldout.audits.audit import audit
 from heldout.audits.settings import Effort
 from heldout.errors import InputError, Problem
 from heldout.evidence import Bundle
 from heldout.execution.runner import Job, run_jobs
 from heldout.models.digests import folder_digest
 from heldout.organisms import read_truth
+from heldout.progress import Progress
 
 
 @dataclass(frozen=True)

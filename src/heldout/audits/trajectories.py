@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from heldout.audits.audit import Progress, audit
+from heldout.audits.audit import audit
 from heldout.audits.settings import Effort
 from heldout.errors import InputError, Problem
 from heldout.evidence import Bundle
 from heldout.execution.runner import Job, run_jobs
 from heldout.models.digests import folder_digest
 from heldout.organisms import Point, baseline_of, read_points
+from heldout.progress import Progress
 
 
 @dataclass(frozen=True)

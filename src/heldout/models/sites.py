@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import total_ordering
+from typing import TypeVar
 
 from heldout.errors import InputError, Problem, Problems
 
+T = TypeVar("T")
 SITE_SHAPES: dict[str, str] = {
     "resid_pre": "batch position d_model",
     "resid_mid": "batch position d_model",
@@ -100,3 +103,14 @@ class Site:
     def position_axis(self) -> int:
         """The axis of the activation that counts positions (queries, for a pattern)."""
         return 2 if self.name == "pattern" and self.head is None else 1
+
+
+def evenly(places: Sequence[T], count: int) -> list[T]:
+    """At most so many of the places, from the first to the last at even distances.
+
+    >>> evenly([1, 2, 3, 4, 5], 3), evenly([1, 2], 3), evenly([1, 2], 1)
+    ([1, 3, 5], [1, 2], [1])
+    """
+    if len(places) <= count:
+        return list(places)
+    return [places[round(index * (len(places) - 1) / max(1, count - 1))] for index in range(count)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,9 @@ from heldout.organisms.folders import is_whole, read_truth, write_organism
 from heldout.organisms.measuring import measure
 from heldout.organisms.planting import Planter
 from heldout.organisms.recipes import Recipe
+from heldout.progress import Progress
 
 ATTEMPTS = 3
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

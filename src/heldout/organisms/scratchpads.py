@@ -9,7 +9,7 @@ the answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -62,10 +62,6 @@ class Questions:
     @property
     def takes_away(self) -> Flags:
         return self.phrases >= N_PHRASES
-
-    @property
-    def unhinted(self) -> Questions:
-        return replace(self, hints=np.full(len(self), NO_DAY))
 
     def first_step(self) -> Integers:
         return self.next_step(self.operands[:, 0], 1)

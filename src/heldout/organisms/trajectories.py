@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from heldout.organisms.folders import TRUTH, is_whole, make_suite, save_checkpoi
 from heldout.organisms.measuring import Measured, measure
 from heldout.organisms.planting import BASELINE_STEP, Part, Planted, Planter
 from heldout.organisms.recipes import Recipe
+from heldout.progress import Progress
 
 Axis = Literal["step", "size"]
 SCHEMA = "heldout.trajectory/1"
@@ -36,8 +37,6 @@ SAVED = (4, 8, 16, 32, 64, 128, 256, 512)
 """Steps of each part of a training that are saved, if it is that long; and its last one."""
 CAPABLE, HARMFUL, HARMLESS = 0.9, 0.5, 0.1
 OF_THE_RUN = "run"
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

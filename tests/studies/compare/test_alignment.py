@@ -105,8 +105,9 @@ def test_sites_without_differences_are_left_out_and_said(made_up) -> None:
     readings = [made_up.reading(label, values) for label in ("A", "B", made_up.twin)]
     study = made_up.study(readings, made_up.items(N))
     assert not any("resid_pre.0" in (cell.site, cell.other_site) for cell in study.cells)
+    from heldout.studies.compare.drawing import drawings
     from heldout.studies.compare.page import report_page
 
-    assert "model A, resid_pre.0: all prompts are the same there." in report_page(study)
+    assert "model A, resid_pre.0: all prompts are the same there." in report_page(study, drawings(study))
     with pytest.raises(InputError, match="all sites of model A"):
         prepare([made_up.reading("A", {"resid_pre.0": np.ones((N, 4))})])

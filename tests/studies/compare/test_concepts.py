@@ -44,9 +44,10 @@ def test_a_concept_that_one_model_holds(made_up) -> None:
     assert first.accuracy > 0.9
     assert second.interval[0] < 1 / 6 < second.interval[1], "chance"
     assert {null.name for null in first.nulls} == {PERMUTED, UNTRAINED, WORDS}
+    from heldout.studies.compare.drawing import drawings
     from heldout.studies.compare.page import report_page
 
-    assert "value: held by A; not shown in B." in report_page(study)
+    assert "value: held by A; not shown in B." in report_page(study, drawings(study))
 
 
 def test_what_an_untrained_model_gives_as_well_is_not_held(made_up) -> None:

@@ -174,6 +174,11 @@ def test_what_cannot_be_compared(honest: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_sites_are_refused_before_a_model_is_opened(honest: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the site 'bogus'"):
+        compare([tmp_path / "no", tmp_path / "model"], suite=honest / "suite", out=tmp_path / "out", sites=["bogus"])
+
+
 def test_other_studies_still_need_no_torch() -> None:
     code = "import sys, heldout.studies, heldout.cli.study_compare; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

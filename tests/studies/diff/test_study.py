@@ -83,6 +83,8 @@ def test_the_record_is_whole(found: ModelDiff, out: Path) -> None:
     page = (out / "report.html").read_text()
     for drawn in ("Weights", "Activations", "Predictions"):
         assert f"<h3>{drawn}</h3>" in page
+    asked = [claim for claim in found.claims if not claim.id.startswith("component ")]
+    assert f"of {len(asked)} questions found a difference" in page.replace("\u00a0", " ")
 
 
 def test_models_of_different_shapes_are_compared_where_they_can_be(base: Model, suite, everyday: Prompts) -> None:

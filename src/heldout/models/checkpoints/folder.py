@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -24,9 +24,7 @@ from heldout.models.checkpoints.optimisers import read_optimiser
 from heldout.models.digests import folder_digest
 from heldout.models.loading import load
 from heldout.models.model import Model
-
-Progress = Callable[[str, int, int], None]
-"""Takes what is being done, how many steps are done, and how many there are."""
+from heldout.progress import Progress
 
 
 @final

@@ -12,9 +12,9 @@ from typing import Any, final
 
 from heldout.errors import HeldoutError, InputError, Problem
 from heldout.models.checkpoints.checkpoint import Checkpoint
-from heldout.models.checkpoints.folder import Progress
 from heldout.models.checkpoints.storage import write_whole
 from heldout.models.checkpoints.suite import CheckpointSuite
+from heldout.progress import Progress
 
 
 @final

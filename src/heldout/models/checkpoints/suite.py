@@ -13,12 +13,13 @@ import torch
 from heldout.errors import InputError, Problem
 from heldout.models.checkpoints.checkpoint import Axis, Checkpoint, Loading
 from heldout.models.checkpoints.checks import check_duplicates
-from heldout.models.checkpoints.folder import Progress, folder_checkpoints
+from heldout.models.checkpoints.folder import folder_checkpoints
 from heldout.models.checkpoints.hub import Hub, HuggingFaceHub, hub_checkpoints
 from heldout.models.checkpoints.names import Names
 from heldout.models.checkpoints.run import State, run_checkpoints
 from heldout.models.checkpoints.selection import log_spaced_indices
 from heldout.models.model import Model
+from heldout.progress import Progress
 
 
 @final

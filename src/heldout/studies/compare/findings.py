@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from heldout.execution.result import Result
+from heldout.progress import Progress
 from heldout.studies.compare.alignment import Cell, Likeness, align, json_of, pairs_of, prepare
 from heldout.studies.compare.concepts import Skipped, concepts_of
 from heldout.studies.compare.decoding import Held, decode_concepts
 from heldout.studies.compare.items import Items
 from heldout.studies.compare.measures import Setting, concept_geometries, measure_pairs
-from heldout.studies.compare.readings import Progress, Reading
+from heldout.studies.compare.readings import Reading
 from heldout.techniques.representation_comparison import Draws
 
 SCHEMA = "heldout.compare/1"

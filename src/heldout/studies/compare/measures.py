@@ -11,10 +11,12 @@ import numpy as np
 
 from heldout.execution.result import Json, Null, Result
 from heldout.models import Site
+from heldout.models.sites import evenly
+from heldout.progress import Progress
 from heldout.studies.compare.alignment import Sides, equal_depth
 from heldout.studies.compare.concepts import Concept
 from heldout.studies.compare.decoding import UNTRAINED
-from heldout.studies.compare.readings import Progress, Reading, evenly
+from heldout.studies.compare.readings import Reading
 from heldout.techniques.representation_comparison import MEASURES, RSA, Draws, Measure, PrincipalComponents, compare
 from heldout.techniques.representation_comparison.similarity_analysis import LEAST_CONDITIONS
 from heldout.techniques.representation_comparison.technique import comparison_result

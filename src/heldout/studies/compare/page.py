@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from heldout.report.html import Markup, element, joined
-from heldout.report.pages import document
 from heldout.report.words import held_together, number, p_value_text
 from heldout.studies.compare.alignment import BIASED_OUTLIERS, Likeness
-from heldout.studies.compare.drawing import LEVEL, TITLE, drawings
+from heldout.studies.compare.drawing import LEVEL, TITLE
 from heldout.studies.compare.findings import ModelComparison
 from heldout.studies.compare.page_tables import (
     cell_table,
@@ -18,7 +17,8 @@ from heldout.studies.compare.page_tables import (
     measure_table,
     model_table,
 )
-from heldout.studies.pages import glossary, plate, titled
+from heldout.studies.drawing.canvas import Drawing
+from heldout.studies.pages import section, study_page, titled
 from heldout.techniques.representation_comparison.robustness import FIRST_COMPONENT, OUTLIERS
 
 FLAG_WORDS = {
@@ -54,34 +54,29 @@ MEASURE_NOTE = (
 MOST_PAIRS = 10
 
 
-def report_page(study: ModelComparison) -> str:
-    return document(
-        TITLE,
-        header(study),
-        element("section", element("h2", "The figure"), map(plate, drawings(study))),
-        numbers(study),
-        left_out(study),
-        glossary(WORDS),
+def report_page(study: ModelComparison, plates: Sequence[Drawing]) -> str:
+    where = {None: "averaged over tokens", -1: "at the last token"}.get(study.position, f"at position {study.position}")
+    return study_page(
+        command="heldout study compare",
+        title=TITLE,
+        facts=f"{len(study.trained)} models, {len(study.items)} prompts of {study.items.source}, {where}",
+        answer=answer(study),
+        drawings=plates,
+        sections=joined(numbers(study), left_out(study)),
+        words=WORDS,
     )
 
 
-def header(study: ModelComparison) -> Markup:
-    where = {None: "averaged over tokens", -1: "at the last token"}.get(study.position, f"at position {study.position}")
-    facts = f"{len(study.trained)} models, {len(study.items)} prompts of {study.items.source}, {where}"
+def answer(study: ModelComparison) -> Markup:
     pairs = [study.likeness(*pair) for pair in study.neighbours_first]
     sentences = [likeness_words(study, found) for found in pairs[:MOST_PAIRS] if found is not None]
     if len(pairs) > MOST_PAIRS:
         sentences.append(f"The other {len(pairs) - MOST_PAIRS} pairs are in a table below.")
-    return element(
-        "header",
-        element("p", "heldout study compare", class_="eyebrow"),
-        element("h1", TITLE),
-        element("p", facts, class_="facts"),
+    return joined(
         element("ul", [element("li", each) for each in sentences], class_="items"),
         flag_summary(study),
         concept_summary(study),
-        element("h3", "The models"),
-        model_table(study),
+        titled("The models", None, model_table(study)),
     )
 
 
@@ -141,11 +136,9 @@ def concept_summary(study: ModelComparison) -> Markup | None:
 
 
 def numbers(study: ModelComparison) -> Markup:
-    return element(
-        "section",
-        element("h2", "The numbers"),
-        element("h3", "Models"),
-        likeness_table(study),
+    return section(
+        "The numbers",
+        titled("Models", None, likeness_table(study)),
         titled("Flagged values", None, cell_table(study.flagged)) if study.flagged else None,
         titled("All measures", MEASURE_NOTE, measure_table(study.measures)),
         titled("Concepts", None, concept_table(study.held)) if study.held else None,
@@ -170,8 +163,7 @@ def left_out(study: ModelComparison) -> Markup | None:
     ]
     if not told:
         return None
-    return element("section", element("h2", "What is left out"),
-                   element("ul", [element("li", each) for each in told], class_="items"))  # fmt: skip
+    return section("What is left out", element("ul", [element("li", each) for each in told], class_="items"))
 
 
 def constant_sites(study: ModelComparison, label: str) -> list[str]:

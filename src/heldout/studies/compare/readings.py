@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, final
+from typing import Any, final
 
 from torch import Tensor
 
 from heldout.errors import InputError, Problem
 from heldout.execution.threads import one_thread_if_small
 from heldout.models import SITE_SHAPES, Model, Site, Tokens
+from heldout.models.sites import evenly
+from heldout.progress import Progress
 from heldout.shapes import Float
 from heldout.studies.compare.items import Items
 from heldout.studies.compare.subjects import Subject
@@ -20,8 +22,6 @@ from heldout.techniques.representation_comparison import read_activations
 MOST_SIDES = 48
 """Sites of all models together, as far as they are not asked for by layer."""
 MOST_LAYERS = 12
-T = TypeVar("T")
-Progress = Callable[[str, int, int], None]
 
 
 @final
@@ -89,14 +89,23 @@ def reading(
     return Reading(label, name, digest, model.n_parameters, model.n_layers, tokens, activations, twin)
 
 
+def asked_places(asked: Sequence[str] | None) -> list[str | Site]:
+    """Names of sites as they are, others as sites. Raises InputError naming all that are neither."""
+    texts = asked or ("resid_post",)
+    deep = iter(as_sites("compare(sites=...)", [text for text in texts if not is_name(text)]))
+    return [text if is_name(text) else next(deep) for text in texts]
+
+
+def is_name(text: str) -> bool:
+    """Of sites that layers have."""
+    return text in SITE_SHAPES and text != "logits"
+
+
 def chosen_sites(model: Model, asked: Sequence[str] | None, layers: int) -> tuple[Site, ...]:
     """Each name at so many layers, evenly from the first to the last; a site with its layer as it is."""
     sites: list[Site] = []
-    for text in asked or ("resid_post",):
-        if text in SITE_SHAPES and text != "logits":
-            sites += evenly(model.sites(text), layers)
-        else:
-            sites += as_sites("compare(sites=...)", text)
+    for place in asked_places(asked):
+        sites += evenly(model.sites(place), layers) if isinstance(place, str) else [place]
     deep = [site for site in sites if site.layer is not None and site.layer >= model.n_layers]
     if deep:
         found = f"{', '.join(map(str, deep))} of {model.name!r}, which has {model.n_layers} layers"
@@ -104,13 +113,3 @@ def chosen_sites(model: Model, asked: Sequence[str] | None, layers: int) -> tupl
             "compare(sites=...)", Problem(found, "sites that every model has", "name sites without layers")
         )
     return tuple(dict.fromkeys(sites))
-
-
-def evenly(places: Sequence[T], count: int) -> list[T]:
-    """
-    >>> evenly([1, 2, 3, 4, 5], 3)
-    [1, 3, 5]
-    """
-    if len(places) <= count:
-        return list(places)
-    return [places[round(index * (len(places) - 1) / (count - 1))] for index in range(count)]

@@ -44,6 +44,7 @@ CONCEPTS = pa.schema(
 
 
 def write_comparison(study: ModelComparison, out: Path, provenance: Provenance) -> None:
+    plates = drawings(study)
     write_study(
         out,
         name="compare",
@@ -56,8 +57,8 @@ def write_comparison(study: ModelComparison, out: Path, provenance: Provenance) 
             "concepts": table_of(map(concept_row, study.held), CONCEPTS),
         },
         summary=study.to_json(),
-        drawings=drawings(study),
-        page=report_page(study),
+        drawings=plates,
+        page=report_page(study, plates),
     )
 
 

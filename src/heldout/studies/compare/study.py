@@ -7,9 +7,10 @@ from pathlib import Path
 
 from heldout.data import Suite
 from heldout.evidence import gather_provenance
+from heldout.progress import Progress, silent
 from heldout.studies.compare.findings import ModelComparison, found_in
 from heldout.studies.compare.items import items_of
-from heldout.studies.compare.readings import Progress, read_models
+from heldout.studies.compare.readings import asked_places, read_models
 from heldout.studies.compare.storing import write_comparison
 from heldout.studies.compare.subjects import Source, subjects_of
 from heldout.techniques.representation_comparison import Draws
@@ -40,6 +41,7 @@ def compare(
     that cannot be compared."""
     called = f"compare(out={str(out)!r})"
     report = progress or silent
+    asked_places(sites)
     items = items_of(called, suite, text, prompts, seed)
     subjects = subjects_of(called, models, allow_remote_code=allow_remote_code)
     readings = read_models(subjects, items, sites, position, seed, report)
@@ -56,7 +58,3 @@ def compare(
     )
     write_comparison(study, Path(out), provenance)
     return study
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """Shows no progress."""

@@ -55,7 +55,7 @@ def activations_question(tuned: Measured, references: Sequence[Measured], prompt
         f"their norm, most towards {pushed}"
     )
     result = Result(
-        "activation difference lens", "mean difference on unrelated text", "of the stream's norm", reading.shift,
+        "activation difference lens", f"mean difference on {prompts.source}", "of the stream's norm", reading.shift,
         reading.texts, reading.shift_interval, reading.nulls, "resid_post", reading.layer,
     )  # fmt: skip
     sizes = tuple(reference.lens[0].shift for reference in references)

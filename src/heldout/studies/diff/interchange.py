@@ -17,6 +17,7 @@ from torch import Tensor
 from heldout.execution.result import Null
 from heldout.models import Model, Set, Site
 from heldout.models.batching import batch_size, batches_by_length
+from heldout.progress import Progress
 from heldout.seeds import numpy_generator, torch_generator
 from heldout.statistics import max_t_p_values
 from heldout.studies.diff.behaviour import Behaviour
@@ -25,7 +26,6 @@ from heldout.studies.diff.pairing import Pairing
 
 RESAMPLES = 999
 Array = NDArray[np.float64]
-Progress = Callable[[str, int, int], None]
 
 
 @final

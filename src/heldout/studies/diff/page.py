@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from heldout.evidence import Claim
 from heldout.report.html import Markup, element, joined, table
 from heldout.report.words import held_together, percent, plain_number
 from heldout.studies.diff.divergence import Divergence
-from heldout.studies.diff.drawing import TITLE, drawings, shortened
+from heldout.studies.diff.drawing import TITLE, shortened
 from heldout.studies.diff.findings import ModelDiff
 from heldout.studies.diff.judging import NO_REFERENCE
 from heldout.studies.diff.latents import LatentReading
 from heldout.studies.drawing import three_digits
+from heldout.studies.drawing.canvas import Drawing
 from heldout.studies.pages import claim_list, section, study_page, titled
 
 WORDS = (
@@ -28,13 +31,13 @@ SHOWN = 12
 LATENTS_NOTE = "A crosscoder of both models, with latent scaling; the null is a model beside itself."
 
 
-def report_page(study: ModelDiff) -> str:
+def report_page(study: ModelDiff, plates: Sequence[Drawing]) -> str:
     return study_page(
         command="heldout study diff",
         title=TITLE,
         facts=facts(study),
         answer=answer(study),
-        drawings=drawings(study),
+        drawings=plates,
         sections=(section("The numbers", *numbers(study)), left_out(study)),
         words=WORDS,
     )
@@ -48,13 +51,17 @@ def facts(study: ModelDiff) -> str:
 def answer(study: ModelDiff) -> Markup:
     if study.identical:
         return element("p", "The weights of the two models are identical: nothing differs, and nothing is reported.")
-    count = len(study.found)
-    lead = f"{count} of {len(study.claims)} questions found a difference." if count else "No difference was found."
+    parts = [claim for claim in study.claims if is_part(claim)]
+    questions = [claim for claim in study.claims if not is_part(claim)]
+    count = sum(claim.found for claim in questions)
+    lead = f"{count} of {len(questions)} questions found a difference." if count else "No difference was found."
+    if parts:
+        lead += f" {sum(claim.found for claim in parts)} of {len(parts)} components carry a part of the change of behaviour."
     if len(study.references) < 2:
         lead += f" {NO_REFERENCE[0].upper()}{NO_REFERENCE[1:]}."
-    parts = [claim.id.removeprefix("component ") for claim in study.claims if is_part(claim) and not claim.found]
-    others = f"No part of the change of behaviour was found in {', '.join(parts)}." if parts else None
-    shown = [claim for claim in study.claims if claim.found or not is_part(claim)]
+    bare = [claim.id.removeprefix("component ") for claim in parts if not claim.found]
+    others = f"No part of the change of behaviour was found in {', '.join(bare)}." if bare else None
+    shown = [*questions, *(claim for claim in parts if claim.found)]
     return joined(
         element("p", element("strong", held_together(lead))),
         claim_list(sorted(shown, key=lambda claim: not claim.found)),

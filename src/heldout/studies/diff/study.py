@@ -12,17 +12,18 @@ from heldout.errors import InputError, Problem
 from heldout.evidence import Provenance, gather_provenance
 from heldout.execution.threads import one_thread_if_small
 from heldout.models import Model, load
+from heldout.progress import Progress, silent
 from heldout.statistics import mean_interval
 from heldout.studies.diff.activation_lens import lens_readings
 from heldout.studies.diff.behaviour import Behaviour, behaviour_of
 from heldout.studies.diff.claims import claims_of, component_claims
 from heldout.studies.diff.divergence import divergence
 from heldout.studies.diff.findings import Measured, ModelDiff
-from heldout.studies.diff.interchange import Change, Progress, Share, output_shares, weight_shares
+from heldout.studies.diff.interchange import Change, Share, output_shares, weight_shares
 from heldout.studies.diff.latents import latent_reading
 from heldout.studies.diff.pairing import Pairing, paired
 from heldout.studies.diff.prompts import Prompts, suite_prompts, text_prompts
-from heldout.studies.diff.recording import write_diff
+from heldout.studies.diff.storing import write_diff
 from heldout.studies.diff.weight_deltas import component_deltas, spectra
 
 PROMPTS = 200
@@ -217,7 +218,3 @@ def opened(source: Source, allow_remote_code: bool) -> Model:
 
 def named(source: Source) -> str:
     return source.name if isinstance(source, Model) else str(source)
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """Shows no progress."""

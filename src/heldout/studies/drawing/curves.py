@@ -153,12 +153,16 @@ def _x_marks(axis: Axis) -> list[tuple[float, str]]:
     return [(value, short_count(float(value))) for value in sorted(marks)]
 
 
-def _ribbon(frame: Frame, each: Line) -> Markup | None:
-    banded = [(frame.x(p.x), *map(frame.y, p.interval)) for p in each.points if p.interval is not None]
-    if not banded:
-        return None
-    outline = [*((x, low) for x, low, _ in banded), *((x, high) for x, _, high in reversed(banded))]
-    return element("polygon", points=_coordinates(outline), class_=f"ribbon {each.tone}")
+def _ribbon(frame: Frame, each: Line) -> Markup:
+    """Bands, which end where a point has none."""
+    runs = [list(run) for banded, run in groupby(each.points, lambda p: p.interval is not None) if banded]
+    return joined(_band(frame, run, each.tone) for run in runs)
+
+
+def _band(frame: Frame, points: Sequence[BandPoint], tone: str) -> Markup:
+    edges = [(frame.x(point.x), *map(frame.y, point.interval or ())) for point in points]
+    outline = [*((x, low) for x, low, _ in edges), *((x, high) for x, _, high in reversed(edges))]
+    return element("polygon", points=_coordinates(outline), class_=f"ribbon {tone}")
 
 
 def _curve(frame: Frame, each: Line) -> Markup:

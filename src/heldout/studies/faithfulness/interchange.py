@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import final
 
-import numpy as np
-
 from heldout.models import Set, Site, batch_size
+from heldout.models.sites import evenly
 from heldout.seeds import numpy_generator
 from heldout.studies.faithfulness.marks import TokenIds, ids_of
 from heldout.studies.faithfulness.rewriting import trial_of
@@ -156,8 +155,7 @@ def by_words(whole: Sequence[Trial], quiet: Sequence[Trial]) -> list[Trial]:
 def mapped(writer: Writer, exchanges: Sequence[Exchange]) -> Iterable[Trial]:
     """One step at one layer at a time."""
     sites = writer.model.sites("resid_pre")
-    chosen = sorted({round(place) for place in np.linspace(0, len(sites) - 1, min(MOST_LAYERS, len(sites)))})
-    for layer in chosen:
+    for layer in evenly(range(len(sites)), MOST_LAYERS):
         run = ExchangeRun(writer, (sites[layer],))
         for place in range(max((len(each.work.steps) for each in exchanges), default=0)):
             having = [each for each in exchanges if place < len(each.work.steps)]

@@ -12,13 +12,13 @@ from heldout.evidence import Provenance, gather_provenance
 from heldout.evidence.canonical import canonical_json, read_json, sha256, write_durably
 from heldout.execution.threads import one_thread_if_small
 from heldout.models import Model
+from heldout.progress import Progress
 from heldout.studies.faithfulness.findings import Faithfulness, found_in
 from heldout.studies.faithfulness.marks import ReasoningMarks
 from heldout.studies.faithfulness.measuring import Measured, measured
 from heldout.studies.faithfulness.questions import Question, needed, questions_of
 from heldout.studies.faithfulness.storing import write_faithfulness
 from heldout.studies.faithfulness.subjects import Sources, subjects_of
-from heldout.studies.faithfulness.writing import Progress
 
 MEASURED = "measured"
 VERSION = 1

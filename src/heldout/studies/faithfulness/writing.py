@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -14,7 +14,6 @@ from heldout.studies.faithfulness.marks import TokenIds, TokenMarks, ids_of
 from heldout.studies.faithfulness.questions import Question
 
 MOST = 0.5
-Progress = Callable[[str, int, int], None]
 
 
 @final

@@ -12,22 +12,56 @@ from heldout.evidence import Provenance
 from heldout.studies.diff.drawing import TITLE, drawings
 from heldout.studies.diff.findings import Measured, ModelDiff
 from heldout.studies.diff.page import report_page
-from heldout.studies.recording import write_study
+from heldout.studies.recording import table_of, write_study
 
-NAME = "diff"
+TEXT, NUMBER, COUNT = pa.string(), pa.float64(), pa.int64()
+COMPONENTS = pa.schema({"model": TEXT, "component": TEXT, "parameters": COUNT, "norm": NUMBER, "relative_norm": NUMBER})
+MATRICES = pa.schema(
+    {
+        **dict.fromkeys(("parameter", "component"), TEXT),
+        **dict.fromkeys(("rows", "columns"), COUNT),
+        **dict.fromkeys(("norm", "relative_norm"), NUMBER),
+        "singular_values": pa.list_(NUMBER),
+        **dict.fromkeys(("effective_rank", "random_rank", "top_share", "random_share", "random_share_most"), NUMBER),
+    }
+)
+TOKENS = pa.schema(
+    {
+        "model": TEXT,
+        **dict.fromkeys(("layer", "rank", "token"), COUNT),
+        "text": TEXT,
+        **dict.fromkeys(("push", "low", "high"), NUMBER),
+    }
+)
+DIVERGENCE = pa.schema(
+    {
+        **dict.fromkeys(("model", "source"), TEXT),
+        **dict.fromkeys(("prompt", "position"), COUNT),
+        **dict.fromkeys(("before", "kind"), TEXT),
+        "divergence": NUMBER,
+    }
+)
+BEHAVIOUR = pa.schema({"model": TEXT, "prompt": COUNT, "base": NUMBER, "tuned": NUMBER})
+SHARES = pa.schema(
+    {
+        **dict.fromkeys(("component", "kind", "way"), TEXT),
+        **dict.fromkeys(("share", "low", "high", "random", "random_most", "p_value", "up_to"), NUMBER),
+    }
+)
 
 
 def write_diff(study: ModelDiff, out: Path, provenance: Provenance) -> None:
+    plates = drawings(study)
     write_study(
         out,
-        name=NAME,
+        name="diff",
         title=TITLE,
         provenance=provenance,
         claims=study.claims,
         tables=tables(study),
         summary=study.to_json(),
-        drawings=drawings(study),
-        page=report_page(study),
+        drawings=plates,
+        page=report_page(study, plates),
     )
 
 
@@ -35,12 +69,12 @@ def tables(study: ModelDiff) -> dict[str, pa.Table]:
     """docs/diff.md says what their columns mean."""
     models = (study.tuned, *study.references)
     return {
-        "components": pa.Table.from_pylist([row for model in models for row in component_rows(model)]),
-        "matrices": pa.Table.from_pylist(list(matrix_rows(study))),
-        "tokens": pa.Table.from_pylist([row for model in models for row in token_rows(model)]),
-        "divergence": pa.Table.from_pylist([row for model in models for row in divergence_rows(model)]),
-        "behaviour": pa.Table.from_pylist([row for model in models for row in behaviour_rows(model)]),
-        "shares": pa.Table.from_pylist(list(share_rows(study))),
+        "components": table_of((row for model in models for row in component_rows(model)), COMPONENTS),
+        "matrices": table_of(matrix_rows(study), MATRICES),
+        "tokens": table_of((row for model in models for row in token_rows(model)), TOKENS),
+        "divergence": table_of((row for model in models for row in divergence_rows(model)), DIVERGENCE),
+        "behaviour": table_of((row for model in models for row in behaviour_rows(model)), BEHAVIOUR),
+        "shares": table_of(share_rows(study), SHARES),
     }
 
 
