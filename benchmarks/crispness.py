@@ -27,12 +27,12 @@ def row(each: LatentFinding) -> str:
         nulls.get("untrained twin", "–"),
         nulls.get("bag of tokens", "–"),
         "–" if chosen is None else f"{chosen:+.2f}",
-        f"{flip.value:+.3f} (p {flip.p_value:.2g})",
+        f"{flip.value:+.3f} (p {each.used_p_value:.2g})",
         f"{flip.value / flip.gap:+.0%}",
-        f"{removal.value:+.3f} (p {removal.p_value:.2g})",
+        f"{removal.value:+.3f} (p {each.removal_p_value:.2g})",
         "–" if size.rank is None else f"{size.rank} ({size.random_rank})",
         f"> {len(size.left)}" if size.spread is None else str(size.spread),
-        "–" if borders is None else f"{borders.ratio:.2f} (p {borders.p_value:.2g})",
+        "–" if borders is None else f"{borders.ratio:.2f} (p {each.border_p_value:.2g})",
         "crisp" if each.crisp else ", ".join(each.failed),
     )
     return f"| {' | '.join(cells)} |"

@@ -33,8 +33,14 @@ def crispness_command(
     latent: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this latent; can be repeated.", show_default="all")
     ] = None,
-    draws: Annotated[int, typer.Option(min=19, help="Random directions that each causal test is held against.")] = 39,
-    pairs: Annotated[int, typer.Option(min=4, help="Pairs of each kind in the causal test.")] = 24,
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            help="Random moves that a causal test is held against; fewer than 20 a latent, less one, could find nothing.",
+            show_default="as few as that",
+        ),
+    ] = None,
+    pairs: Annotated[int, typer.Option(min=4, help="Pairs of each kind in the causal test.")] = 12,
     seed: Annotated[int, typer.Option(help="The seed of texts, nulls and untrained twins.")] = 0,
     allow_remote_code: AllowRemoteCode = False,
     json: Json = False,
@@ -65,7 +71,7 @@ def crispness_command(
             text_set=text_set,
             suite=suite,
             latents=latent or (),
-            effort=Effort(draws=draws, pairs=pairs, twin_draws=min(draws, 19)),
+            effort=Effort(draws=draws, pairs=pairs),
             seed=seed,
             allow_remote_code=allow_remote_code,
             progress=report,
@@ -91,8 +97,8 @@ def row_of(each: LatentFinding) -> tuple[str, ...]:
         nulls.get("untrained twin", "–"),
         nulls.get("bag of tokens", "–"),
         f"{each.use.flip.value:+.3f}",
-        f"{each.use.flip.p_value:.2g}",
+        f"{each.used_p_value:.2g}",
         "–" if size.rank is None else str(size.rank),
         f"> {len(size.left) * size.free}" if size.spread is None else str(size.spread),
-        "yes" if each.crisp else f"no: not {', '.join(each.failed)}",
+        "yes" if each.crisp else f"not met: {', '.join(each.failed)}",
     )

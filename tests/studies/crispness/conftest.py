@@ -12,9 +12,12 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from heldout.models import Site, Tokens, load
+from heldout.models import Model, Site, Tokens, load
+from heldout.models.architectures.plain import PLAIN
+from heldout.models.dimensions import Dimensions as Sizes
+from heldout.models.plain_transformer import PlainConfig, PlainTransformer
 from heldout.studies.crispness.reading import LatentTexts
-from heldout.studies.crispness.texts import LabelledText, TextSet
+from heldout.studies.crispness.texts import LabelledText, Part, TextSet
 
 WIDTH = 24
 SITE = Site("resid_pre", 0)
@@ -24,20 +27,51 @@ VOCABULARY = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "red", "blue", "was", "near", 
 
 @pytest.fixture
 def planted() -> Callable[..., LatentTexts]:
-    """Texts of one latent, `strength` along each of `copies` directions that each have noise of their own."""
+    """Texts of one latent, `strength` along each of `copies` directions that each have noise of their own, in 48 groups, of
+    which twelve are tested."""
 
     def make(strength: float = 6.0, copies: int = 1, n: int = 400, seed: int = 0, words: int = 10) -> LatentTexts:
         generator = np.random.default_rng(seed)
         signs = generator.choice([-1.0, 1.0], n)
         streams = generator.normal(size=(n, WIDTH))
         streams[:, :copies] += strength / 2 * signs[:, None]
-        parts = ["fit", "test", "fit", "select"]
+        parts: list[Part] = ["fit", "test", "fit", "select"]
         texts = [
-            LabelledText(f"text {i}", "sign", "up" if sign > 0 else "down", parts[i % 4], f"group {i % 16}",
-                         word=f"word {generator.integers(words)}")  # type: ignore[arg-type]
+            LabelledText(
+                f"text {i}",
+                "sign",
+                "up" if sign > 0 else "down",
+                parts[i % 4],
+                f"group {i % 48}",
+                word=f"word {generator.integers(words)}",
+            )
             for i, sign in enumerate(signs)
-        ]  # fmt: skip
+        ]
         return LatentTexts(tuple(texts), Tokens.from_ids(generator.integers(0, 9, (n, 3)).tolist()), {SITE: streams})
+
+    return make
+
+
+@pytest.fixture
+def wired() -> Callable[..., Model]:
+    """A causal model in whose stream dimension 0 is the colour: nothing but, if `used`, the unembedding reads it."""
+
+    def make(*, used: bool) -> Model:
+        torch.manual_seed(1)
+        module: Any = PlainTransformer(PlainConfig(Sizes(2, 2, 2, 12, 6, 24, 30, 16), activation="relu"))
+        for parameter in module.parameters():
+            parameter.data = torch.randn_like(parameter) / 4
+        module.embed.weight.data[:, 0] = 0.0
+        module.embed.weight.data[1, 0], module.embed.weight.data[2, 0] = 2.0, -2.0
+        for name, parameter in module.named_parameters():
+            if name.endswith(("query.weight", "key.weight", "mlp.input.weight")):
+                parameter.data[:, 0] = 0.0
+            if name.endswith(("attention.value.weight",)):
+                parameter.data[:, 0] = 0.0
+            if name.endswith(("attention.output.weight", "mlp.output.weight")):
+                parameter.data[0] = 0.0
+        module.unembed.weight.data[:, 0] = 3.0 * torch.randn(30) if used else 0.0
+        return Model(module.eval().requires_grad_(False), architecture=PLAIN)
 
     return make
 

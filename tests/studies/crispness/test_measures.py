@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,19 +13,17 @@ import torch
 from torch.testing import assert_close
 
 from heldout.models import Add, Model, Site, Tokens, sentence_vectors
-from heldout.models.architectures.plain import PLAIN
-from heldout.models.dimensions import Dimensions as Sizes
-from heldout.models.plain_transformer import PlainConfig, PlainTransformer
 from heldout.studies.crispness.borders import borders
 from heldout.studies.crispness.decoding import decode, decode_bag, decoding_nulls, group_interval, selectivity
 from heldout.studies.crispness.dimensions import dimensions
 from heldout.studies.crispness.pairs import text_pairs
 from heldout.studies.crispness.reading import LatentTexts, read_texts, stream_sites
 from heldout.studies.crispness.texts import TextSet
-from heldout.studies.crispness.using import EditedOutputs, causal_use
+from heldout.studies.crispness.using import EditedOutputs, causal_use, contrast_of
 
 SITE = Site("resid_pre", 0)
 Planted = Callable[..., LatentTexts]
+Wired = Callable[..., Model]
 
 
 def test_a_planted_latent_is_read_off_and_noise_is_not(planted: Planted) -> None:
@@ -32,8 +31,8 @@ def test_a_planted_latent_is_read_off_and_noise_is_not(planted: Planted) -> None
         texts = planted(strength)
         decoded, nothing = decode(texts.streams, texts), decode({SITE: planted(0.0, seed=9).streams[SITE]}, texts)
         labels = texts.labels[texts.rows("test")]
-        nulls = decoding_nulls(decoded, [nothing], decode_bag(texts), labels, seed=0)
-        p_values = [null.p_value for null in nulls]
+        nulls = decoding_nulls(decoded, [nothing], decode_bag(texts), labels, texts.groups("test"), seed=0)
+        p_values = [null.p_value or 0.0 for null in nulls]
         assert (decoded.accuracy > 0.95) == found
         assert (max(p_values) <= 0.05) == found
         assert abs(nulls[0].mean - 0.5) < 0.05
@@ -58,6 +57,8 @@ def test_one_direction_is_one_and_many_are_many(planted: Planted) -> None:
     texts = planted(3.0, copies=12)
     many = dimensions(texts.streams[SITE], texts, seed=0)
     assert many.rank == 1, "they all say the same, so that one sum of them suffices"
+    with_groups = len(set(texts.groups("test")))
+    assert with_groups == 12, "enough for exchanges of groups to tell"
     nothing = dimensions(planted(0.0).streams[SITE], planted(0.0), seed=0)
     assert (nothing.rank, nothing.spread) == (None, 0)
 
@@ -105,11 +106,22 @@ def test_pairs_differ_or_agree_and_are_minimal_where_they_can_be(encoder: Model,
         pairs = text_pairs(texts, 12, seed=0)
         labels, test = texts.labels, set(texts.rows("test").tolist())
         assert pairs.minimal == minimal
-        assert all(labels[a] != labels[b] for a, b in pairs.differ)
-        assert all(labels[a] == labels[b] for a, b in pairs.agree)
-        assert set(pairs.differ.ravel().tolist()) | set(pairs.agree.ravel().tolist()) <= test
+        assert (labels[pairs.first] != labels[pairs.differ]).all()
+        assert (labels[pairs.first] == labels[pairs.agree]).all()
+        assert {*pairs.first.tolist(), *pairs.differ.tolist(), *pairs.agree.tolist()} <= test
+        assert all(texts.texts[a].text != texts.texts[b].text for a, b in zip(pairs.first, pairs.agree, strict=True))
+        assert pairs.groups == tuple(texts.texts[row].group for row in pairs.first)
         if minimal:
-            assert all(texts.texts[a].pair == texts.texts[b].pair for a, b in pairs.differ)
+            couples = zip(pairs.first, pairs.differ, strict=True)
+            assert all(texts.texts[a].pair == texts.texts[b].pair for a, b in couples)
+
+
+def test_pairs_are_spread_over_the_groups(planted: Planted) -> None:
+    texts = planted()
+    groups = set(texts.groups("test"))
+    assert set(text_pairs(texts, len(groups), seed=0).groups) == groups
+    counts = Counter(text_pairs(texts, 2 * len(groups), seed=0).groups)
+    assert set(counts.values()) == {2}
 
 
 def test_edited_outputs_are_those_of_the_whole_model_with_the_edit(encoder: Model, sentences: TextSet) -> None:
@@ -123,27 +135,8 @@ def test_edited_outputs_are_those_of_the_whole_model_with_the_edit(encoder: Mode
                 assert_close(found[copy], sentence_vectors(encoder, tokens).double(), rtol=0, atol=1e-5)
 
 
-def wired(*, used: bool) -> Model:
-    """A causal model in whose stream dimension 0 is the colour: nothing but, if `used`, the unembedding reads it."""
-    torch.manual_seed(1)
-    module = PlainTransformer(PlainConfig(Sizes(2, 2, 2, 12, 6, 24, 30, 16), activation="relu"))
-    for parameter in module.parameters():
-        parameter.data = torch.randn_like(parameter) / 4
-    module.get_submodule("embed").weight.data[:, 0] = 0.0
-    module.get_submodule("embed").weight.data[1, 0], module.get_submodule("embed").weight.data[2, 0] = 2.0, -2.0
-    for name, parameter in module.named_parameters():
-        if name.endswith(("query.weight", "key.weight", "mlp.input.weight")):
-            parameter.data[:, 0] = 0.0
-        if name.endswith(("attention.value.weight",)):
-            parameter.data[:, 0] = 0.0
-        if name.endswith(("attention.output.weight", "mlp.output.weight")):
-            parameter.data[0] = 0.0
-    module.get_submodule("unembed").weight.data[:, 0] = 3.0 * torch.randn(30) if used else 0.0
-    return Model(module.eval().requires_grad_(False), architecture=PLAIN)
-
-
 @pytest.mark.parametrize("used", [True, False])
-def test_what_the_model_does_not_read_is_decoded_and_not_used(planted: Planted, used: bool) -> None:
+def test_what_the_model_does_not_read_is_decoded_and_not_used(planted: Planted, wired: Wired, used: bool) -> None:
     """The colour is the last token; it stands in the stream in both models, and only one of them reads it."""
     model, texts = wired(used=used), planted()
     generator = torch.Generator().manual_seed(2)
@@ -155,9 +148,14 @@ def test_what_the_model_does_not_read_is_decoded_and_not_used(planted: Planted, 
     stream = model.trace(tokens, [site], positions=-1, logits=False)[site][:, 0].double().numpy()
     texts = replace(texts, tokens=tokens, streams={site: stream})
     assert decode(texts.streams, texts).accuracy == 1.0
-    found = causal_use(model, site, texts, text_pairs(texts, 16, 0), seed=0, draws=39)
+    found = causal_use(model, site, texts, text_pairs(texts, 16, 0), seed=0, draws=140)
     for contrast in (found.flip, found.removal):
+        assert len(contrast.draws) == 140
+        assert contrast.least_p_value * 7 <= 0.05, "seven latents could be corrected for"
         if used:
+            assert contrast.p_value == contrast.least_p_value, (
+                "no random direction does as much, and no group disagrees"
+            )
             assert contrast.p_value <= 0.05
             assert contrast.value > 0.1
         else:  # class means of few texts differ a little in what is read, too
@@ -167,7 +165,30 @@ def test_what_the_model_does_not_read_is_decoded_and_not_used(planted: Planted, 
         assert found.flip.differ > 0 > found.flip.agree
 
 
-def test_borders_between_texts_are_those_of_an_mlp_that_tells_them_apart(planted: Planted) -> None:
+def test_what_one_group_does_is_no_use(planted: Planted) -> None:
+    """The contrast of a move that is larger than all random ones, yet comes from one template of twelve."""
+    texts = planted()
+    groups = text_pairs(texts, 12, seed=0).groups
+    changed = np.zeros((2, 71, 12))
+    changed[0, 0, 0] = 1.0
+    contrast = contrast_of(changed, groups, gap=1.0, seed=0)
+    directions, signs = contrast.nulls
+    assert directions.p_value == 1 / 141
+    assert contrast.p_value == signs.p_value == 0.5
+    changed[0, 0] = 1.0
+    assert contrast_of(changed, groups, gap=1.0, seed=0).p_value == 1 / 141
+
+
+def test_the_opposite_of_a_move_has_the_opposite_contrast(encoder: Model, sentences: TextSet) -> None:
+    """So that each random direction counts as two draws."""
+    texts = read_texts(encoder, sentences.of("colour"), [SITE])
+    pairs = text_pairs(texts, 12, seed=0)
+    draws = causal_use(encoder, SITE, texts, pairs, seed=0, draws=20).flip.draws
+    assert_close(np.array(draws[:10]), -np.array(draws[10:]))
+    assert min(abs(draw) for draw in draws) > 0
+
+
+def test_borders_between_texts_are_those_of_an_mlp_that_tells_them_apart(planted: Planted, wired: Wired) -> None:
     """Neurons that all turn on between the two colours, and none within one."""
     model, texts = wired(used=True), planted()
     module: Any = model.module
@@ -181,5 +202,6 @@ def test_borders_between_texts_are_those_of_an_mlp_that_tells_them_apart(planted
     weights.data[:, 0] = 1.0
     after = borders(model, 0, replace(texts, tokens=Tokens.from_ids(ids)), pairs, seed=0)
     assert after.ratio > 100 > before.ratio
-    assert after.p_value <= 0.05
+    assert after.p_value == 2 * 2.0 ** -len(set(pairs.groups))
+    assert after.pairs == len(pairs.first)
     assert after.exact

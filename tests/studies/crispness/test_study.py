@@ -15,14 +15,14 @@ from heldout.models import Model, load, load_minilm
 from heldout.organisms import shipped_organisms
 from heldout.studies.crispness import CRITERIA, Effort, TextSet, crispness, english
 
-SMALL = Effort(draws=39, pairs=16, twins=1, twin_draws=19)
+SMALL = Effort(draws=39, pairs=12, twins=1)
 
 
 def test_a_known_latent_is_found_and_a_coin_is_not(encoder: Model, sentences: TextSet, tmp_path: Path) -> None:
     study = crispness(encoder, out=tmp_path / "out", text_set=sentences, effort=SMALL, seed=0)
     colour, luck = study.found
     assert colour.accuracy == 1.0
-    assert colour.use.flip.value > 0 > colour.use.flip.agree
+    assert colour.use.flip.value > 0
     assert colour.met["few directions"]
     assert not colour.met["decoded"], "a bag of tokens, and a twin, read a word off as well: it is no achievement"
     assert luck.accuracy < 0.7
@@ -43,7 +43,9 @@ def test_the_record_is_whole_and_says_what_was_found(encoder: Model, sentences: 
     for each in study.found:
         assert claims[f"{each.latent}-crisp"].found == each.crisp
         assert claims[f"{each.latent}-decoded"].results[0].effect == each.accuracy
-        assert claims[f"{each.latent}-used"].results[0].null("random directions").n == 39
+        directions = claims[f"{each.latent}-used"].results[0].null("random directions")
+        assert directions is not None
+        assert directions.n == 40
     assert claims["path-length"].missing
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     for text in (*CRITERIA, "colour", "luck", "untrained twin"):
@@ -110,7 +112,7 @@ def test_inputs_that_cannot_be_used_are_named(encoder: Model, tmp_path: Path) ->
 def test_a_real_encoder_reads_tense_off_beyond_words_and_twin(tmp_path: Path) -> None:
     """Of verbs that were not fitted, in templates that were not fitted."""
     texts = english(seed=5, share=0.5).only(["tense"])
-    effort = Effort(draws=19, pairs=6, twins=1, twin_draws=19)
+    effort = Effort(draws=19, pairs=6, twins=1)
     (tense,) = crispness(load_minilm(), out=tmp_path, text_set=texts, effort=effort).found
     assert tense.accuracy > 0.75
     assert tense.p_value <= 0.05

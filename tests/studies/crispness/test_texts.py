@@ -6,10 +6,12 @@ import json
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from heldout.errors import InputError
 from heldout.studies.crispness import TextSet, english, read_text_set
+from heldout.studies.crispness.exchange import least_p_value
 from heldout.studies.crispness.grammar import GRAMMAR
 from heldout.studies.crispness.texts import shared_out
 from heldout.studies.crispness.words import FIT, SELECT, TEST
@@ -111,6 +113,36 @@ def test_every_bad_line_and_every_small_latent_is_named(tmp_path: Path) -> None:
         read_text_set("a test", few)
     with pytest.raises(InputError, match=r"nothing\.jsonl cannot be read"):
         read_text_set("a test", tmp_path / "nothing.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"), [("group", {"group": "rain"}), ("pair", {"pair": "rain"}), ("text", {"text": "it rained again"})]
+)
+def test_what_is_in_two_parts_is_refused(tmp_path: Path, kind: str, named: dict[str, str]) -> None:
+    """A template whose texts are fitted and tested would be learnt by heart."""
+    rows: list[object] = [
+        {"text": f"it {'rained' if i % 2 else 'rains'} {i}", "latents": {"tense": i % 2}, "part": part}
+        for i, part in enumerate(["fit"] * 30 + ["select"] * 10 + ["test"] * 20)
+    ]
+    read_text_set("a test", write(tmp_path / "good.jsonl", rows))
+    torn: list[object] = [
+        {"text": f"more {part}", "latents": {"tense": 1}, "part": part, "group": part, **named}
+        for part in ("fit", "test")
+    ]
+    with pytest.raises(InputError) as caught:
+        read_text_set("a test", write(tmp_path / "torn.jsonl", [*rows, *torn]))
+    (name,) = named.values()
+    assert f"tense: the {kind} {name!r} is in the parts fit and test" in str(caught.value)
+    assert "what is fitted leaks into the test" in str(caught.value)
+
+
+def test_modules_have_a_share_of_the_passages_each() -> None:
+    """So that a topic is not one long module, and enough modules are tested for exchanges of them."""
+    for latent in ("topic", "code"):
+        passages = english(1).of(latent, "test")
+        groups = [text.group for text in passages]
+        assert max(Counter(groups).values()) <= len(groups) / 5
+        assert 7 * least_p_value(np.array([text.value for text in passages]), groups) <= 0.05
 
 
 def test_an_unknown_latent_is_named() -> None:

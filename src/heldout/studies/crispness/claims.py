@@ -8,7 +8,9 @@ from heldout.evidence import Claim
 from heldout.evidence.claims import p_value_text
 from heldout.execution.result import Json, Null, Result
 from heldout.models import Site
-from heldout.studies.crispness.findings import LEVEL, CrispnessStudy, LatentFinding
+from heldout.studies.crispness.decoding import PERMUTED, UNTRAINED
+from heldout.studies.crispness.exchange import LEVEL
+from heldout.studies.crispness.findings import CRITERIA, CrispnessStudy, LatentFinding, unbeaten
 from heldout.studies.crispness.using import Contrast
 
 TECHNIQUE = "crispness"
@@ -17,8 +19,8 @@ TECHNIQUE = "crispness"
 def claims_of(study: CrispnessStudy) -> Iterator[Claim]:
     """Three claims a latent (read off, used, crisp) and one on path length."""
     for each in study.found:
-        yield decoding_claim(each)
-        yield use_claim(each)
+        yield decoding_claim(study, each)
+        yield use_claim(study, each)
         yield crisp_claim(study, each)
     path = study.path
     if path.value is None:
@@ -30,48 +32,112 @@ def claims_of(study: CrispnessStudy) -> Iterator[Claim]:
     yield Claim("path-length", study.text_set, None, statement, True, (path_result(study),))
 
 
-def decoding_claim(each: LatentFinding) -> Claim:
+def decoding_claim(study: CrispnessStudy, each: LatentFinding) -> Claim:
     found = each.p_value <= LEVEL
-    how = "is read off" if found else "was not read off above every null"
+    names = each.nulls if found else each.not_beaten
+    above = ", ".join(null_text(each, null) for null in names)
     statement = (
-        f"{each.latent} {how} at {each.site} with an accuracy of {each.accuracy:.2f} on words and templates not fitted "
-        f"({p_value_text(each.p_value)}, corrected)."
+        f"{each.latent} {'is' if found else 'was not shown to be'} read off at {each.site} above {above}: an accuracy of "
+        f"{each.accuracy:.2f} ({interval_text(each.interval)} over {each.groups} groups of {each.n} test texts, on which "
+        f"nothing was fitted; {corrected_text(each.p_value, study)})."
     )
+    if not found:
+        statement += limit_text(each.least_p_value, f"{each.groups} groups of test texts", len(study.found))
     return Claim(f"{each.latent}-decoded", each.latent, "represented", statement, found, (decoding_result(each),))
 
 
-def use_claim(each: LatentFinding) -> Claim:
-    flip = each.use.flip
-    found = each.met["used"]
+def null_text(each: LatentFinding, null: Null) -> str:
+    if null.name == PERMUTED:
+        return f"{null.name} ({null.mean:.2f})"
+    better = ", which did better" if null.maximum > each.accuracy else ""
+    return f"{'an' if null.name == UNTRAINED else 'a'} {null.name} ({null.maximum:.2f}{better})"
+
+
+def use_claim(study: CrispnessStudy, each: LatentFinding) -> Claim:
+    flip, found = each.use.flip, each.met["used"]
+    nulls = " and ".join(f"{null.n} {null.name}" for null in flip.nulls)
+    if not found:
+        nulls = " and ".join(null.name for null in unbeaten(flip.nulls, each.used_p_value))
     statement = (
-        f"Flipping {each.latent} at {each.site} moves the score of differing pairs by {flip.value:+.3f} against agreeing "
-        f"pairs, {'more' if found else 'not shown to be more'} than random directions do "
-        f"({p_value_text(each.used_p_value)}, corrected)."
+        f"Flipping {each.latent} at {each.site} moves the score of {flip.pairs} differing pairs by {flip.value:+.3f} against "
+        f"agreeing pairs ({interval_text(flip.interval)} over {flip.groups} groups; {flip.value / max(flip.gap, 1e-9):+.1%} of "
+        f"their distance), {'more' if found else 'not shown to be more'} than {nulls} give "
+        f"({corrected_text(each.used_p_value, study)})."
     )
+    if not found:
+        drawn = f"{len(flip.draws)} draws and {flip.groups} groups of pairs"
+        statement += limit_text(flip.least_p_value, drawn, len(study.found))
     results = (contrast_result(each, "flip", flip), contrast_result(each, "removal", each.use.removal))
     return Claim(f"{each.latent}-used", each.latent, "conditional", statement, found, results)
 
 
 def crisp_claim(study: CrispnessStudy, each: LatentFinding) -> Claim:
-    failed = ", ".join(each.failed)
-    statement = (
-        f"{each.latent} is crisp in {study.model}." if each.crisp else f"{each.latent} is not crisp: not {failed}."
-    )
+    met = f"{each.latent} met all {len(CRITERIA)} criteria of crispness in {study.model}"
+    missed = "; ".join(f"{name} ({shortfall(each, name)})" for name in each.failed)
+    missed = f"{each.latent} was not shown to be crisp in {study.model}: not met: {missed}"
+    statement = f"{met if each.crisp else missed}. Thresholds but those of p-values are of point estimates."
     return Claim(f"{each.latent}-crisp", each.latent, None, statement, each.crisp, tuple(size_results(each)))
 
 
+def shortfall(each: LatentFinding, name: str) -> str:
+    """What was measured where a criterion is not met."""
+    size, chosen = each.dimensions, each.selectivity.value
+    return {
+        "decoded": decoding_shortfall(each),
+        "selective": "no word recurs" if chosen is None else f"{chosen:+.2f} above control tasks",
+        "few directions": "none found" if size.rank is None else f"rank {size.rank}",
+        "contained": "nothing shown to be read off" if size.spread == 0 else f"spread {spread_text(each)}",
+        "used": f"{each.use.flip.value:+.3f}, {p_value_text(each.used_p_value)}",
+    }[name]
+
+
+def decoding_shortfall(each: LatentFinding) -> str:
+    beaten = f"not above {', '.join(null.name for null in each.not_beaten)}" if each.not_beaten else ""
+    return f"accuracy {each.accuracy:.2f}{', ' if beaten else ''}{beaten}"
+
+
+def spread_text(each: LatentFinding) -> str:
+    size = each.dimensions
+    return f"> {len(size.left) * size.free}" if size.spread is None else str(size.spread)
+
+
+def interval_text(interval: tuple[float, float]) -> str:
+    return f"95 % interval {interval[0]:.3g} to {interval[1]:.3g}"
+
+
+def corrected_text(p_value: float, study: CrispnessStudy) -> str:
+    count = len(study.found)
+    return f"{p_value_text(p_value)}, {'one latent' if count == 1 else f'corrected over {count} latents (Holm)'}"
+
+
+def limit_text(least: float, drawn: str, latents: int) -> str:
+    """Whether too few were compared to find a latent of which alone it is true."""
+    if least * latents <= LEVEL:
+        return ""
+    among = "even alone" if latents == 1 else f"alone among {latents} latents"
+    return f" With {drawn} p is {least:.2g} at least: {among} it could not be found."
+
+
 def decoding_result(each: LatentFinding) -> Result:
-    settings: dict[str, Json] = {"model": each.model, "latent": each.latent, "corrected_p_value": each.p_value}
+    settings: dict[str, Json] = {
+        "model": each.model,
+        "latent": each.latent,
+        "corrected_p_value": each.p_value,
+        "groups": each.groups,
+    }
     return result_of(
         each, "readout_accuracy", "fraction of texts", each.accuracy, each.n, each.interval, each.nulls, settings
     )
 
 
 def contrast_result(each: LatentFinding, kind: str, found: Contrast) -> Result:
-    draws = found.draws
-    null = Null("random directions", sum(draws) / len(draws), max(draws), len(draws), found.p_value)
-    settings: dict[str, Json] = {"differ": found.differ, "agree": found.agree, "gap": found.gap}
-    return result_of(each, f"{kind}_contrast", "cosine", found.value, each.n, found.interval, (null,), settings)
+    corrected = each.used_p_value if kind == "flip" else each.removal_p_value
+    settings: dict[str, Json] = {
+        "differ": found.differ, "agree": found.agree, "gap": found.gap, "groups": found.groups, "corrected_p_value": corrected,
+    }  # fmt: skip
+    return result_of(
+        each, f"{kind}_contrast", "cosine", found.value, found.pairs, found.interval, found.nulls, settings
+    )
 
 
 def size_results(each: LatentFinding) -> Iterator[Result]:
@@ -83,13 +149,15 @@ def size_results(each: LatentFinding) -> Iterator[Result]:
             yield result_of(each, name, "directions", float(value), each.n, None, (), {"random_rank": random})
     if each.selectivity.value is not None:
         controls: Json = list(each.selectivity.controls)
-        yield result_of(
-            each, "selectivity", "accuracy", each.selectivity.value, each.n, None, (), {"control_accuracies": controls}
-        )
+        value, n = each.selectivity.value, each.selectivity.n
+        yield result_of(each, "selectivity", "accuracy", value, n, None, (), {"control_accuracies": controls})
     if each.borders is not None:
         found = each.borders
-        null = Null("pairs of both kinds exchanged", 1.0, found.null[1], 999, found.p_value)
-        yield result_of(each, "boundary_density_ratio", "ratio", found.ratio, each.n, found.interval, (null,), {})
+        null = Null("pairs of both kinds exchanged in groups", 1.0, found.null[1], found.draws, found.p_value)
+        settings: dict[str, Json] = {"corrected_p_value": each.border_p_value}
+        yield result_of(
+            each, "boundary_density_ratio", "ratio", found.ratio, found.pairs, found.interval, (null,), settings
+        )
 
 
 def path_result(study: CrispnessStudy) -> Result:

@@ -11,9 +11,12 @@ import io
 import re
 import sysconfig
 import tokenize
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+
+import numpy as np
 
 from heldout.seeds import numpy_generator
 from heldout.studies.crispness.texts import LabelledText, Part
@@ -22,22 +25,51 @@ TOPICS: dict[str, dict[Part, tuple[str, ...]]] = {
     "network": {
         "fit": ("http/client", "urllib/request", "socketserver", "ftplib", "smtplib", "urllib/parse"),
         "select": ("poplib", "http/cookiejar", "ssl"),
-        "test": ("socket", "imaplib", "http/server", "xmlrpc/client", "ipaddress"),
+        "test": (
+            "socket",
+            "imaplib",
+            "http/server",
+            "xmlrpc/client",
+            "ipaddress",
+            "wsgiref/handlers",
+            "asyncio/streams",
+        ),
     },
     "numbers": {
         "fit": ("statistics", "fractions", "_pydecimal"),
         "select": ("numbers", "colorsys", "bisect"),
-        "test": ("random", "heapq", "_pydatetime", "datetime", "calendar"),
+        "test": (
+            "random",
+            "heapq",
+            "_pydatetime",
+            "datetime",
+            "calendar",
+            "_strptime",
+            "timeit",
+        ),
     },
 }
 MODULES: dict[Part, tuple[str, ...]] = {
     "fit": ("argparse", "asyncio/tasks", "csv", "difflib", "email/message", "enum", "inspect", "logging/__init__"),
     "select": ("pdb", "shutil", "tarfile", "textwrap"),
-    "test": ("subprocess", "threading", "typing", "unittest/case", "zipfile", "dataclasses"),
+    "test": (
+        "subprocess",
+        "threading",
+        "typing",
+        "unittest/case",
+        "zipfile",
+        "dataclasses",
+        "configparser",
+        "pathlib",
+        "functools",
+        "tempfile",
+    ),
 }
 """For code against prose."""
 MOST: dict[Part, int] = {"fit": 240, "select": 80, "test": 120}
 LEAST_WORDS, MOST_WORDS = 6, 16
+MOST_CHARACTERS = 96
+"""Of code as of prose: sixteen words of code are twice as long, which would tell the two apart, and cost the most."""
 
 
 def passages(seed: int, most: Mapping[Part, int] = MOST) -> Iterator[LabelledText]:
@@ -59,12 +91,22 @@ def topic_prose(topic: str, part: Part) -> list[tuple[str, str]]:
 def balanced(
     latent: str, part: Part, kinds: dict[str, list[tuple[str, str]]], most: int, seed: int
 ) -> Iterator[LabelledText]:
-    """As many passages of each value."""
+    """As many passages of each value; of each module as many, as far as it has them."""
     count = min(most // len(kinds), *(len(found) for found in kinds.values()))
     for value, found in kinds.items():
-        order = numpy_generator(seed, "passages", latent, part, value).permutation(len(found))[:count]
-        for module, text in (found[place] for place in order):
+        order = numpy_generator(seed, "passages", latent, part, value).permutation(len(found))
+        for module, text in in_turn([found[place] for place in order])[:count]:
             yield LabelledText(text, latent, value, part, module, None, text.split()[0].lower())
+
+
+def in_turn(passages: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The first of each module, then the second of each, and so on."""
+    seen: Counter[str] = Counter()
+    turns: list[int] = []
+    for module, _ in passages:
+        turns.append(seen[module])
+        seen[module] += 1
+    return [passages[place] for place in np.argsort(turns, kind="stable")]
 
 
 def source_of(module: str) -> str:
@@ -110,7 +152,15 @@ def as_prose(piece: str) -> str | None:
     strange = sum(not re.fullmatch(r"[\"'(]*[A-Za-z][A-Za-z'-]*[.,;:!?)\"']*", word) for word in words)
     if not len(words) >= LEAST_WORDS or strange > 0.2 * len(words):
         return None
-    return " ".join(words[:MOST_WORDS])
+    return shortened(text)
+
+
+def shortened(text: str) -> str | None:
+    """As many whole words as are allowed; None where too few of them are short enough."""
+    words = text.split()[:MOST_WORDS]
+    while words and len(" ".join(words)) > MOST_CHARACTERS:
+        words.pop()
+    return " ".join(words) if len(words) >= LEAST_WORDS else None
 
 
 @cache
@@ -121,9 +171,9 @@ def code_of(module: str) -> Sequence[str]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             body = [part for part in node.body if not is_text(part)]
             for first, second in zip(body[::2], body[1::2], strict=False):
-                text = " ".join(f"{ast.unparse(first)} {ast.unparse(second)}".split())
-                found.append(" ".join(text.split()[:MOST_WORDS]))
-    return tuple(dict.fromkeys(text for text in found if len(text.split()) >= LEAST_WORDS))
+                if (text := shortened(f"{ast.unparse(first)} {ast.unparse(second)}")) is not None:
+                    found.append(text)
+    return tuple(dict.fromkeys(found))
 
 
 def is_text(node: ast.stmt) -> bool:

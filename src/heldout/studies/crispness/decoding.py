@@ -1,8 +1,9 @@
 """Can the latent be read off, where nothing was fitted? A linear readout against what needs no understanding.
 
 The layer is chosen on texts of their own, and tested on templates and words that neither fit nor choice had. Nulls:
-labels of other texts; the same readout of a randomly initialised twin; a bag of tokens. The control task (Hewitt and
-Liang 2019, arXiv 1909.03368) gives each word a random label: what a readout can learn of it by heart counts for nothing.
+labels exchanged in whole groups; the same readout of a randomly initialised twin; a bag of tokens. The control task
+(Hewitt and Liang 2019, arXiv 1909.03368) gives each word a random label: what a readout can learn of it by heart counts
+for nothing.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from sklearn.preprocessing import StandardScaler
 from heldout.execution.result import Null
 from heldout.models import Site
 from heldout.seeds import numpy_generator
-from heldout.statistics import paired_gain_p_value, permutation_p_value
+from heldout.statistics import permutation_p_value
+from heldout.studies.crispness.exchange import exchanged_accuracies, sign_null
 from heldout.studies.crispness.reading import Array, Flags, Labels, LatentTexts, Rows
 
 PERMUTED, UNTRAINED, WORDS = "permuted labels", "untrained twin", "bag of tokens"
-PERMUTATIONS = 999
 CONTROLS = 5
 STRENGTH = 0.1
 """The inverse of the readout's penalty, as scikit-learn's C."""
@@ -71,22 +72,21 @@ def decode_bag(texts: LatentTexts) -> Decoded:
 
 
 def decoding_nulls(
-    found: Decoded, twins: Sequence[Decoded], words: Decoded, labels: Labels, seed: int
+    found: Decoded, twins: Sequence[Decoded], words: Decoded, labels: Labels, groups: Sequence[str], seed: int
 ) -> tuple[Null, ...]:
-    """Labels of other test texts; and, text by text, the best twin and the bag (exact McNemar tests)."""
-    generator = numpy_generator(seed, PERMUTED, len(labels))
-    draws = np.array([np.mean(found.predicted == generator.permutation(labels)) for _ in range(PERMUTATIONS)])
+    """Labels exchanged, and the readout exchanged with the best twin's and the bag's, by whole groups of test texts."""
+    draws = exchanged_accuracies(found.predicted, labels, groups, seed)
     p_value = permutation_p_value(found.accuracy, draws)
     permuted = Null(PERMUTED, float(draws.mean()), float(draws.max()), len(draws), p_value)
     best = max(twins, key=lambda twin: twin.accuracy)
     rates = [twin.accuracy for twin in twins]
-    untrained = Null(UNTRAINED, float(np.mean(rates)), max(rates), len(twins), gain(found, best))
-    return permuted, untrained, Null(WORDS, words.accuracy, words.accuracy, len(labels), gain(found, words))
+    untrained = Null(UNTRAINED, float(np.mean(rates)), max(rates), len(twins), gain_p_value(found, best, groups, seed))
+    return permuted, untrained, Null(WORDS, words.accuracy, words.accuracy, 1, gain_p_value(found, words, groups, seed))
 
 
-def gain(found: Decoded, reference: Decoded) -> float:
-    """The p-value that `found` is right more often, on the same texts."""
-    return paired_gain_p_value(int((found.right & ~reference.right).sum()), int((~found.right & reference.right).sum()))
+def gain_p_value(found: Decoded, reference: Decoded, groups: Sequence[str], seed: int) -> float | None:
+    """One-sided, that `found` is right more often on the same texts: the readouts are exchanged in whole groups."""
+    return sign_null("exchanged", found.right.astype(float) - reference.right.astype(float), groups, seed).p_value
 
 
 def group_interval(values: Array, groups: Sequence[str], seed: int, draws: int = 999) -> tuple[float, float]:
@@ -103,11 +103,12 @@ def group_interval(values: Array, groups: Sequence[str], seed: int, draws: int =
 @final
 @dataclass(frozen=True)
 class Selectivity:
-    """Accuracy on the task less that on control tasks, both on other texts with the same words. `controls` are the
+    """Accuracy on the task less that on control tasks, both on `n` other texts with the same words. `controls` are the
     accuracies of control tasks; None where no word recurs."""
 
     task: float
     controls: tuple[float, ...]
+    n: int
 
     @property
     def value(self) -> float | None:
@@ -122,10 +123,10 @@ def selectivity(streams: Array, texts: LatentTexts, seed: int, draws: int = CONT
     words = np.array([text.word for text in texts.texts])
     second = second[np.isin(words[second], words[first])]
     if not len(second):
-        return Selectivity(0.0, ())
+        return Selectivity(0.0, (), 0)
     task = half_accuracy(streams, texts.labels, first, second)
     controls = [half_accuracy(streams, control_labels(words, texts, seed, i), first, second) for i in range(draws)]
-    return Selectivity(task, tuple(controls))
+    return Selectivity(task, tuple(controls), len(second))
 
 
 def half_accuracy(streams: Array, labels: Labels, first: Rows, second: Rows) -> float:

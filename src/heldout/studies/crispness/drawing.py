@@ -11,7 +11,8 @@ import numpy as np
 from heldout.report.html import Markup, joined
 from heldout.studies.crispness.decoding import PERMUTED, WORDS
 from heldout.studies.crispness.dimensions import MOST
-from heldout.studies.crispness.findings import LEVEL, SELECTIVITY, CrispnessStudy, LatentFinding
+from heldout.studies.crispness.exchange import LEVEL
+from heldout.studies.crispness.findings import SELECTIVITY, CrispnessStudy, LatentFinding
 from heldout.studies.drawing import Axis, Dot, DotPlot, Drawing, Row, axis_around, dot_sign, legend, null_sign, text
 
 TITLE = "Are the variables that people use crisp inside?"
@@ -44,7 +45,7 @@ def drawings(study: CrispnessStudy) -> list[Drawing]:
             "Is it read off, is it more than words, and is it used?",
             "Accuracy, selectivity and causal effect of each latent, with nulls",
             "Each row is a latent, tested on templates and words (or documents) that nothing was fitted on. Left: accuracy of "
-            "a linear readout; the grey bar goes from chance to a bag of tokens, or to the best of 999 label permutations. "
+            "a linear readout; the grey bar goes from chance to a bag of tokens, or to the best exchange of labels. "
             "Middle: how much more accurate it is than readouts of random labels of words; lines go over all of these. "
             "Right: by what share of their distance flipping the latent brings differing pairs nearer than agreeing pairs; "
             "the bar is the middle 95 % of random directions of the same length. Hollow: not beyond its null, or less "
@@ -125,7 +126,7 @@ def flip_panel(study: CrispnessStudy) -> Panel:
     def dot(each: LatentFinding) -> Dot:
         flip = each.use.flip
         low, high = (share(each, end) for end in flip.interval)
-        title = f"{each.latent} in {each.model}: contrast {flip.value:+.4f}, p = {flip.p_value:.2g}"
+        title = f"{each.latent} in {each.model}: contrast {flip.value:+.4f}, p = {each.used_p_value:.2g}, corrected"
         return Dot(share(each, flip.value), MODEL, (low, high), title, each.used_p_value > LEVEL)
 
     def null(each: LatentFinding) -> tuple[float, float]:
@@ -169,8 +170,9 @@ def border_panel(study: CrispnessStudy) -> Panel:
         found = each.borders
         if found is None:
             return Dot(1.0, MODEL, None, f"{each.latent} in {each.model}: no MLP of that kind", True)
-        title = f"{each.latent} in {each.model}: {found.ratio:.2f}, p = {found.p_value:.2g}, layer {found.layer}"
-        return Dot(found.ratio, MODEL, found.interval, title, found.p_value > LEVEL)
+        p_value = f"p = {each.border_p_value:.2g}, corrected"
+        title = f"{each.latent} in {each.model}: {found.ratio:.2f}, {p_value}, layer {found.layer}"
+        return Dot(found.ratio, MODEL, found.interval, title, each.border_p_value > LEVEL)
 
     def null(each: LatentFinding) -> tuple[float, float] | None:
         return None if each.borders is None else each.borders.null

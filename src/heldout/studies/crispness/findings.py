@@ -5,26 +5,23 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, final
 
-import numpy as np
-from scipy import stats
-
 from heldout.execution.result import Null
 from heldout.studies.crispness.borders import Borders
 from heldout.studies.crispness.decoding import Selectivity
 from heldout.studies.crispness.dimensions import Dimensions
+from heldout.studies.crispness.exchange import LEVEL
 from heldout.studies.crispness.using import CausalUse
 
-LEVEL = 0.05
 ACCURACY = 0.9
 SELECTIVITY = 0.2
 SPREAD = 4
 """Batches of directions after which nothing of a crisp latent is left."""
 CRITERIA = {
-    "decoded": f"read off at {100 * ACCURACY:.0f} % or more of held-out texts, and above every null",
+    "decoded": f"read off at {100 * ACCURACY:.0f} % or more of held-out texts, and above every null at {LEVEL:.0%}, corrected",
     "selective": f"at least {SELECTIVITY} more accurate than control tasks of the same words",
     "few directions": "95 % of that from one direction for each free value",
-    "contained": f"nothing read off once {SPREAD} directions for each free value are removed",
-    "used": "flipping its direction brings differing pairs together, more than random directions do",
+    "contained": f"not shown to be read off once {SPREAD} directions for each free value are removed",
+    "used": "flipping its direction brings differing pairs together, more than random directions do and in group after group",
 }
 """What crisp means here, fixed before anything was measured."""
 
@@ -43,8 +40,9 @@ class PathReading:
 @final
 @dataclass(frozen=True)
 class LatentFinding:
-    """One latent in one model. Nulls of the accuracy: see `decoding`; `p_value` is the largest of them and `used_p_value`
-    that of the flip, both corrected over latents (Benjamini and Hochberg 1995)."""
+    """One latent in one model. Nulls of the accuracy: see `decoding`; `p_value` is the largest of their p-values,
+    `used_p_value` that of the flip, then of the removal and of the boundaries: each corrected over latents (Holm 1979).
+    `least_p_value` is the least, before correction, that so many groups of test texts allow the nulls of the accuracy."""
 
     latent: str
     values: tuple[str, ...]
@@ -53,6 +51,8 @@ class LatentFinding:
     site: str
     first_site: str
     n: int
+    groups: int
+    least_p_value: float
     accuracy: float
     interval: tuple[float, float]
     chance: float
@@ -63,6 +63,8 @@ class LatentFinding:
     borders: Borders | None
     p_value: float = 1.0
     used_p_value: float = 1.0
+    removal_p_value: float = 1.0
+    border_p_value: float = 1.0
     by_site: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
@@ -87,11 +89,25 @@ class LatentFinding:
     def failed(self) -> tuple[str, ...]:
         return tuple(name for name, met in self.met.items() if not met)
 
+    @property
+    def not_beaten(self) -> tuple[Null, ...]:
+        """The nulls that the accuracy was not shown to be above."""
+        return unbeaten(self.nulls, self.p_value)
+
     def null(self, name: str) -> Null | None:
         return next((null for null in self.nulls if null.name == name), None)
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "met": self.met, "crisp": self.crisp}
+
+
+def unbeaten(nulls: tuple[Null, ...], corrected: float) -> tuple[Null, ...]:
+    """None for a corrected p-value that is small; else those that are not beaten or, where each is and that does not
+    stand correction over latents, the closest."""
+    if corrected <= LEVEL:
+        return ()
+    closest = max(nulls, key=lambda null: null.p_value or 0.0)
+    return tuple(null for null in nulls if (null.p_value or 0.0) > LEVEL) or (closest,)
 
 
 @final
@@ -135,9 +151,3 @@ class CrispnessStudy:
             "seed": self.seed,
             "settings": self.settings,
         }
-
-
-def corrected(p_values: list[float]) -> list[float]:
-    """Benjamini and Hochberg's, over the latents."""
-    adjusted: Any = stats.false_discovery_control(np.array(p_values)) if p_values else []
-    return [float(value) for value in adjusted]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import final
 
+from heldout.errors import Problems
 from heldout.execution.result import Null
 from heldout.models import Model, Site
+from heldout.statistics import holm
 from heldout.studies.crispness.borders import Borders, borders
 from heldout.studies.crispness.decoding import (
+    UNTRAINED,
     Decoded,
     decode,
     decode_bag,
@@ -18,7 +22,8 @@ from heldout.studies.crispness.decoding import (
     selectivity,
 )
 from heldout.studies.crispness.dimensions import dimensions
-from heldout.studies.crispness.findings import LatentFinding, corrected
+from heldout.studies.crispness.exchange import LEVEL, least_p_value
+from heldout.studies.crispness.findings import LatentFinding
 from heldout.studies.crispness.pairs import TextPairs, text_pairs
 from heldout.studies.crispness.reading import LatentTexts, read_texts, stream_sites
 from heldout.studies.crispness.texts import TextSet
@@ -26,17 +31,42 @@ from heldout.studies.crispness.using import causal_use
 
 Told = Callable[[str], None]
 """Is told each time something is done."""
+LEAST_PAIRS = 4
 
 
 @final
 @dataclass(frozen=True)
 class Effort:
-    """Random directions of a causal test, pairs of each kind in it, and untrained twins."""
+    """The draws of a causal test, in the model and in its twin (as many as the latents need, where none are given; an odd
+    number is made even), pairs of each kind in it, and untrained twins."""
 
-    draws: int = 39
-    pairs: int = 24
+    draws: int | None = None
+    pairs: int = 12
     twins: int = 2
-    twin_draws: int = 19
+
+    def resolved(self, called: str, latents: int) -> Effort:
+        """With its draws. Raises InputError naming each number that is too small for so many latents."""
+        problems = Problems(called)
+        needed = draws_needed(latents)
+        draws = needed if self.draws is None else self.draws
+        if draws < needed:
+            problems.add(
+                f"draws = {draws} for {latents} latents",
+                f"at least {needed}: with fewer, a latent that alone is used could not be found at {LEVEL:.0%}",
+                "give more draws, or none, or ask for fewer latents",
+            )
+        if self.pairs < LEAST_PAIRS:
+            problems.add(f"pairs = {self.pairs}", f"at least {LEAST_PAIRS} of each kind", "give more pairs")
+        if self.twins < 1:
+            expected = "at least 1: a readout of random weights is one of the nulls"
+            problems.add(f"twins = {self.twins}", expected, "give at least one twin")
+        problems.raise_if_any()
+        return replace(self, draws=draws + draws % 2)
+
+
+def draws_needed(latents: int, level: float = LEVEL) -> int:
+    """So many that a move that beats every draw is found after correction, though no other latent's does."""
+    return ceil(latents / level - 1e-9) - 1
 
 
 @final
@@ -63,17 +93,27 @@ def findings_of(read: Read, twins: Sequence[Read], effort: Effort, seed: int, to
     for latent in read.texts:
         found.append(finding_of(latent, read, [twin.decoded[latent] for twin in twins], effort, seed))
         told(f"{read.model.name}: measured {latent}")
-    p_values = corrected([max(null.p_value or 0.0 for null in each.nulls) for each in found])
-    used = corrected([each.use.flip.p_value for each in found])
+    return over_latents(found)
+
+
+def over_latents(found: Sequence[LatentFinding]) -> tuple[LatentFinding, ...]:
+    """With p-values that are corrected over the latents, each kind of question for itself."""
+    families = zip(
+        holm([max(null.p_value or 0.0 for null in each.nulls) for each in found]),
+        holm([each.use.flip.p_value for each in found]),
+        holm([each.use.removal.p_value for each in found]),
+        holm([1.0 if each.borders is None else each.borders.p_value for each in found]),
+        strict=True,
+    )
     return tuple(
-        replace(each, p_value=p_value, used_p_value=use)
-        for each, p_value, use in zip(found, p_values, used, strict=True)
+        replace(each, p_value=read, used_p_value=used, removal_p_value=removal, border_p_value=border)
+        for each, (read, used, removal, border) in zip(found, families, strict=True)
     )
 
 
 def finding_of(latent: str, read: Read, twins: Sequence[Decoded], effort: Effort, seed: int) -> LatentFinding:
     texts, decoded = read.texts[latent], read.decoded[latent]
-    test = texts.rows("test")
+    groups = texts.groups("test")
     streams = texts.streams[decoded.site]
     pairs = text_pairs(texts, effort.pairs, seed)
     size = dimensions(streams, texts, seed)
@@ -84,26 +124,29 @@ def finding_of(latent: str, read: Read, twins: Sequence[Decoded], effort: Effort
         trained=bool(twins),
         site=str(decoded.site),
         first_site=str(decoded.first_site),
-        n=len(test),
+        n=len(groups),
+        groups=len(set(groups)),
+        least_p_value=least_p_value(texts.labels[texts.rows("test")], groups),
         accuracy=decoded.accuracy,
-        interval=group_interval(decoded.right.astype(float), [texts.texts[row].group for row in test], seed),
+        interval=group_interval(decoded.right.astype(float), groups, seed),
         chance=size.chance,
-        nulls=nulls_of(decoded, twins, texts, seed),
+        nulls=nulls_of(decoded, twins, texts, groups, seed),
         selectivity=selectivity(streams, texts, seed),
         dimensions=size,
-        use=causal_use(read.model, decoded.site, texts, pairs, seed, effort.draws if twins else effort.twin_draws),
+        use=causal_use(read.model, decoded.site, texts, pairs, seed, effort.draws or 0),
         borders=borders_at(read.model, decoded.site, texts, pairs, seed),
         by_site={str(site): value for site, value in decoded.by_site.items()},
     )
 
 
-def nulls_of(decoded: Decoded, twins: Sequence[Decoded], texts: LatentTexts, seed: int) -> tuple[Null, ...]:
+def nulls_of(
+    decoded: Decoded, twins: Sequence[Decoded], texts: LatentTexts, groups: Sequence[str], seed: int
+) -> tuple[Null, ...]:
     words, labels = decode_bag(texts), texts.labels[texts.rows("test")]
     if twins:
-        return decoding_nulls(decoded, twins, words, labels, seed)
-    return tuple(
-        null for null in decoding_nulls(decoded, [decoded], words, labels, seed) if null.name != "untrained twin"
-    )
+        return decoding_nulls(decoded, twins, words, labels, groups, seed)
+    nulls = decoding_nulls(decoded, [decoded], words, labels, groups, seed)
+    return tuple(null for null in nulls if null.name != UNTRAINED)
 
 
 def borders_at(model: Model, site: Site, texts: LatentTexts, pairs: TextPairs, seed: int) -> Borders | None:

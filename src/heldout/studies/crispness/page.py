@@ -54,13 +54,14 @@ def report_page(study: CrispnessStudy, claims: Sequence[Claim], plates: Sequence
 def answer(study: CrispnessStudy) -> str:
     """What was found, in a sentence or two."""
     crisp = [each.latent for each in study.crisp]
-    rest = [each.latent for each in study.found if not each.crisp]
+    rest = [f"{each.latent} ({', '.join(each.failed)})" for each in study.found if not each.crisp]
     decoded = sum(each.met["decoded"] for each in study.found)
     used = sum(each.met["used"] for each in study.found)
     count = len(study.found)
-    first = f"{len(crisp)} of {count} latents are crisp by all five criteria{': ' + ', '.join(crisp) if crisp else ''}."
-    second = f" {', '.join(rest)} fail at least one." if rest else ""
-    return f"{first}{second} {decoded} of {count} are read off beyond every null, and {used} are used."
+    first = f"{len(crisp)} of {count} latents were found crisp by all five criteria{': ' + ', '.join(crisp) if crisp else ''}."
+    second = f" Not met by the others: {'; '.join(rest)}." if rest else ""
+    counts = f"{decoded} of {count} were read off as well as is asked and beyond every null, and {used} were found to be used."
+    return f"{first}{second} {counts}"
 
 
 def verdict_table(study: CrispnessStudy) -> Markup:
@@ -74,7 +75,10 @@ def mark(met: bool) -> Markup:
 
 
 def reading_table(found: Sequence[LatentFinding]) -> Markup:
-    head = ("latent", "site", "first site", "accuracy", "95 % interval", "permuted", "twins", "bag", "p", "selectivity")
+    head = (
+        "latent", "site", "first site", "accuracy", "95 % interval", "permuted", "twins", "bag", "p", "not above",
+        "groups", "selectivity",
+    )  # fmt: skip
     return table(head, [reading_row(each) for each in found])
 
 
@@ -92,6 +96,8 @@ def reading_row(each: LatentFinding) -> tuple[str, ...]:
         f"{each.interval[0]:.2f} to {each.interval[1]:.2f}",
         *(null(name) for name in (PERMUTED, UNTRAINED, WORDS)),
         f"{each.p_value:.2g}",
+        ", ".join(null.name for null in each.not_beaten) or "–",
+        str(each.groups),
         "–" if chosen is None else f"{chosen:.2f}",
     )
 
@@ -111,16 +117,16 @@ def use_row(each: LatentFinding) -> tuple[str, ...]:
         each.latent,
         f"{each.accuracy:.2f}",
         f"{flip.value:+.3f}",
-        f"{flip.p_value:.2g}",
+        f"{each.used_p_value:.2g}",
         f"{max(flip.draws):+.3f}",
         f"{removal.value:+.3f}",
-        f"{removal.p_value:.2g}",
+        f"{each.removal_p_value:.2g}",
         f"{flip.gap:.3f}",
         "–" if size.rank is None else str(size.rank),
         "–" if size.random_rank is None else str(size.random_rank),
         f"> {most}" if size.spread is None else str(size.spread),
         "–" if borders is None else f"{borders.ratio:.2f}",
-        "–" if borders is None else f"{borders.p_value:.2g}",
+        "–" if borders is None else f"{each.border_p_value:.2g}",
     )
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from heldout.models import Model, Site, Tokens, batches_by_length
-from heldout.shapes import Float
+from heldout.models.sentence_encoders import mean_pooled
+from heldout.shapes import Float, Int
 from heldout.studies.crispness.texts import LabelledText, Part
 from heldout.techniques.probes import bag_of_tokens
 
@@ -48,6 +49,9 @@ class LatentTexts:
         """The numbers of the texts of one part."""
         return np.flatnonzero([text.part == part for text in self.texts])
 
+    def groups(self, part: Part) -> tuple[str, ...]:
+        return tuple(text.group for text in self.texts if text.part == part)
+
     def bag(self) -> Array:
         """How often each token stands in each text."""
         vocabulary = torch.unique(self.tokens.ids[self.tokens.mask.bool()])
@@ -60,12 +64,11 @@ def stream_sites(model: Model, most: int = SITES) -> list[Site]:
     return [Site("resid_pre", 0), *(Site("resid_post", layer) for layer in layers)]
 
 
-def pooled(model: Model, stream: Float[Tensor, "*copies batch position d_model"], tokens: Tokens) -> Tensor:
+def pooled(
+    model: Model, stream: Float[Tensor, "batch position d_model"], mask: Int[Tensor, "batch position"]
+) -> Float[Tensor, "batch d_model"]:
     """One vector a text: the mean over its tokens in an encoder, the last token in a causal model."""
-    if model.architecture.causal:
-        return stream[..., -1, :]
-    weights = tokens.mask.to(stream)
-    return torch.einsum("...bpd,bp->...bd", stream, weights) / weights.sum(dim=1, keepdim=True)
+    return stream[:, -1] if model.architecture.causal else mean_pooled(stream, mask)
 
 
 def read_texts(model: Model, texts: Sequence[LabelledText], sites: Sequence[Site]) -> LatentTexts:
@@ -75,5 +78,5 @@ def read_texts(model: Model, texts: Sequence[LabelledText], sites: Sequence[Site
     for rows, part in batches_by_length(tokens, BATCH):
         trace = model.trace(part, sites, logits=False)
         for site in sites:
-            streams[site][rows.numpy()] = pooled(model, trace[site], part).double().cpu().numpy()
+            streams[site][rows.numpy()] = pooled(model, trace[site], part.mask).double().cpu().numpy()
     return LatentTexts(tuple(texts), tokens, streams)

@@ -18,7 +18,8 @@ from heldout.studies.recording import table_of, write_study
 TEXT, NUMBER, COUNT, FLAG = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 LATENTS = pa.schema(
     {
-        "model": TEXT, "trained": FLAG, "latent": TEXT, "site": TEXT, "first_site": TEXT, "n": COUNT, "accuracy": NUMBER,
+        "model": TEXT, "trained": FLAG, "latent": TEXT, "site": TEXT, "first_site": TEXT, "n": COUNT, "groups": COUNT,
+        "least_p_value": NUMBER, "not_above": pa.list_(TEXT), "accuracy": NUMBER,
         "low": NUMBER, "high": NUMBER, "chance": NUMBER, "p_value": NUMBER, "selectivity": NUMBER, "rank": COUNT,
         "random_rank": COUNT, "spread": COUNT, "flip": NUMBER, "flip_p_value": NUMBER, "removal": NUMBER,
         "removal_p_value": NUMBER, "distance": NUMBER, "boundary_ratio": NUMBER, "boundary_p_value": NUMBER, "crisp": FLAG,
@@ -50,20 +51,24 @@ def write_crispness(study: CrispnessStudy, out: Path, provenance: Provenance) ->
 
 
 def latent_row(each: LatentFinding) -> dict[str, Any]:
-    names = ("model", "trained", "latent", "site", "first_site", "n", "accuracy", "chance", "p_value", "crisp")
+    names = (
+        "model", "trained", "latent", "site", "first_site", "n", "groups", "least_p_value", "accuracy", "chance", "p_value",
+        "crisp",
+    )  # fmt: skip
     return {
         **{name: getattr(each, name) for name in names},
+        "not_above": [null.name for null in each.not_beaten],
         "low": each.interval[0],
         "high": each.interval[1],
         "selectivity": each.selectivity.value,
         **{name: getattr(each.dimensions, name) for name in ("rank", "random_rank", "spread")},
         "flip": each.use.flip.value,
-        "flip_p_value": each.use.flip.p_value,
+        "flip_p_value": each.used_p_value,
         "removal": each.use.removal.value,
-        "removal_p_value": each.use.removal.p_value,
+        "removal_p_value": each.removal_p_value,
         "distance": each.use.flip.gap,
         "boundary_ratio": each.borders and each.borders.ratio,
-        "boundary_p_value": each.borders and each.borders.p_value,
+        "boundary_p_value": each.borders and each.border_p_value,
         "failed": list(each.failed),
     }
 

@@ -41,6 +41,7 @@ def crispness(
     called = f"crispness(out={str(out)!r})"
     texts = chosen_texts(called, text_set, suite, seed)
     texts = texts.only(latents) if latents else texts
+    effort = (effort or Effort()).resolved(called, len(texts.latents))
     opened = model if isinstance(model, Model) else opened_model(model, allow_remote_code=allow_remote_code)
     provenance = gather_provenance(
         weights={"model": opened.digest},
@@ -52,10 +53,10 @@ def crispness(
             "suite": str(suite),
             "latents": list(latents),
         },
-        arguments_resolved={"latents": list(texts.latents), "effort": vars(effort or Effort())},
+        arguments_resolved={"latents": list(texts.latents), "effort": vars(effort)},
         seeds=(seed,),
     )
-    study = measured(opened, texts, effort or Effort(), seed, progress)
+    study = measured(opened, texts, effort, seed, progress)
     write_crispness(study, Path(out), provenance)
     return study
 
@@ -63,7 +64,7 @@ def crispness(
 def measured(
     model: Model, texts: TextSet, effort: Effort, seed: int, progress: Progress | None = None
 ) -> CrispnessStudy:
-    """Reads the model and its twins, then measures the model and the first of the twins."""
+    """With an effort that is resolved. Reads the model and its twins, then measures the model and the first of the twins."""
     steps = iter(range(1, len(texts.latents) * (effort.twins + 3) + 1))
     total = len(texts.latents) * (effort.twins + 3)
 

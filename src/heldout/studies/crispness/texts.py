@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, final
 
 from heldout.data import Sample, Suite, split_samples
+from heldout.data.grouping import connected, same_question, same_template
 from heldout.errors import InputError, Problem, Problems
 from heldout.evidence.canonical import canonical_json, sha256
 
@@ -64,7 +66,8 @@ class TextSet:
         return replace(self, texts=tuple(text for text in self.texts if text.latent in latents))
 
     def checked(self, called: str) -> TextSet:
-        """Itself. Raises InputError naming each latent with too few texts in a part, or one value only."""
+        """Itself. Raises InputError naming each latent with too few texts in a part, or one value only, and each text,
+        group and pair that is in two parts."""
         problems = Problems(called)
         if not self.latents:
             next_step = (
@@ -81,13 +84,32 @@ class TextSet:
                         f"at least {least} texts and two values",
                         "add texts, in more groups, or leave this latent out",
                     )
+            for kind, name, parts in self.torn(latent):
+                problems.add(
+                    f"{latent}: the {kind} {name!r} is in the parts {' and '.join(parts)}",
+                    f"every {kind} in one part, or what is fitted leaks into the test",
+                    "give all of it one part, or none"
+                    if kind == "text"
+                    else f"give its texts one part, or {kind}s of their own",
+                )
         problems.raise_if_any()
         return self
+
+    def torn(self, latent: str) -> Iterable[tuple[str, str, tuple[Part, ...]]]:
+        """The texts, groups and pairs of a latent that are in several parts, and these."""
+        found: dict[tuple[str, str], dict[Part, None]] = defaultdict(dict)
+        for text in self.of(latent):
+            found["text", text.text][text.part] = None
+            found["group", text.group][text.part] = None
+            if text.pair is not None:
+                found["pair", text.pair][text.part] = None
+        return ((kind, name, tuple(parts)) for (kind, name), parts in found.items() if len(parts) > 1)
 
 
 def read_text_set(called: str, path: str | Path) -> TextSet:
     """A file with an object a line: `text`, `latents` (name to value), and optionally `group` (what must stay in one part;
-    the text itself by default), `pair`, `word` and `part`. Raises InputError naming every line that is none of that."""
+    the pair or else the text itself by default), `pair`, `word` and `part`. Raises InputError naming every line that is none
+    of that."""
     source = Path(path)
     problems = Problems(called)
     try:
@@ -120,10 +142,10 @@ def parsed(line: str) -> dict[str, Any] | None:
 
 def texts_of(rows: Iterable[Mapping[str, Any]]) -> Iterable[LabelledText]:
     rows = list(rows)
-    groups = list(dict.fromkeys(str(row.get("group", row["text"])) for row in rows))
+    groups = list(dict.fromkeys(group_of(row) for row in rows))
     parts = dict(zip(groups, shared_out(len(groups)), strict=True))
     for row in rows:
-        group = str(row.get("group", row["text"]))
+        group = group_of(row)
         for latent, value in row["latents"].items():
             yield LabelledText(
                 row["text"],
@@ -136,6 +158,10 @@ def texts_of(rows: Iterable[Mapping[str, Any]]) -> Iterable[LabelledText]:
             )
 
 
+def group_of(row: Mapping[str, Any]) -> str:
+    return str(next(row[name] for name in ("group", "pair", "text") if row.get(name) is not None))
+
+
 def shared_out(count: int) -> list[Part]:
     """Of ten groups five to fit, two to select and three to test, in turn."""
     pattern: tuple[Part, ...] = ("fit", "test", "fit", "select", "fit", "test", "fit", "select", "fit", "test")
@@ -143,17 +169,19 @@ def shared_out(count: int) -> list[Part]:
 
 
 def texts_of_suite(called: str, suite: Suite | str | Path, seed: int) -> TextSet:
-    """The samples of a suite that name latents, split by the suite's own rule."""
+    """The samples of a suite that name latents, split by the suite's own rule. The group is the template, or the question
+    where that rule has a template in several parts."""
     opened = suite if isinstance(suite, Suite) else Suite.from_folder(suite)
     labelled = [sample for sample in opened.samples if sample.latents]
     splits = split_samples(labelled, seed).parts() if labelled else {}
+    groups = groups_of(labelled, {sample.id: part for part, found in splits.items() for sample in found})
     texts = [
         LabelledText(
             sample.input,
             str(latent),
             str(value),
             part,
-            sample.template or sample.id,
+            groups[sample.id],
             None,
             sample.input.split()[0],
         )
@@ -164,6 +192,16 @@ def texts_of_suite(called: str, suite: Suite | str | Path, seed: int) -> TextSet
     ]
     targets = tuple(sample for sample in opened.samples if sample.target is not None)
     return TextSet(opened.name, tuple(few_values(texts)), targets).checked(called)
+
+
+def groups_of(samples: Sequence[Sample], splits: Mapping[str, str]) -> dict[str, str]:
+    """From the id of a sample to the name of its template, or of its question."""
+    questions = {sample.id: unit.name for unit in connected(samples, same_question) for sample in unit.samples}
+    groups = dict(questions)
+    for unit in connected(samples, same_template):
+        if len({splits[sample.id] for sample in unit.samples}) == 1:
+            groups.update({sample.id: f"template of {unit.name}" for sample in unit.samples})
+    return groups
 
 
 def few_values(texts: Sequence[LabelledText], most: int = 20) -> Iterable[LabelledText]:

@@ -33,7 +33,23 @@ class Words:
 
 
 FIT = Words(
-    nouns=("teacher", "farmer", "sailor", "doctor", "painter", "neighbour", "lawyer", "singer", "guard", "driver"),
+    nouns=(
+        *("teacher", "farmer", "sailor", "doctor", "painter", "neighbour", "lawyer", "singer", "guard", "driver"),
+        *("king", "queen", "boy", "girl", "dancer", "gardener", "hunter", "miner", "poet", "priest"),
+        *(
+            "prisoner",
+            "professor",
+            "reporter",
+            "scientist",
+            "servant",
+            "shepherd",
+            "banker",
+            "tourist",
+            "trader",
+            "uncle",
+        ),
+        *("actor", "artist", "captain", "clerk", "cook", "cousin", "engineer", "mayor", "merchant", "musician"),
+    ),
     verbs=verbs(
         "carry carries carried",
         "open opens opened",
@@ -45,6 +61,16 @@ FIT = Words(
         "paint paints painted",
         "move moves moved",
         "bring brings brought",
+        "show shows showed",
+        "keep keeps kept",
+        "want wants wanted",
+        "draw draws drew",
+        "throw throws threw",
+        "push pushes pushed",
+        "pull pulls pulled",
+        "borrow borrows borrowed",
+        "choose chooses chose",
+        "leave leaves left",
     ),
     objects=("box", "letter", "chair", "basket", "lamp", "bottle", "ladder", "picture"),
     templates=(
@@ -67,7 +93,7 @@ SELECT = Words(
     pronouns=(("i", "they"),),
 )
 TEST = Words(
-    nouns=("nurse", "soldier", "writer", "tailor", "waiter", "judge"),
+    nouns=("nurse", "soldier", "writer", "tailor", "waiter", "judge", "butcher", "porter", "plumber", "sculptor"),
     verbs=verbs(
         "break breaks broke",
         "drop drops dropped",
@@ -84,6 +110,10 @@ TEST = Words(
         "{clause} at the end of the week",
         "whether or not it helps {clause}",
         "{clause} in front of everybody",
+        "by the next winter {clause}",
+        "{clause} before anyone could answer",
+        "on this side of the border {clause}",
+        "{clause} as if nothing had happened",
     ),
     pronouns=(("we", "you all"),),
 )
