@@ -4,9 +4,10 @@
 
 Trains an organism of quirky arithmetic a seed (501..505 by default): it learns to answer rightly, and then its last layer
 learns to override the answers on unverified prompts; its honest twin goes on for as many steps to answer rightly. Follows
-both, and runs of weights that wander without learning anything. Prints what came first in each run, the claims, the phases,
-and the CPU time of a checkpoint; edges only where something was planted. What FOLDER holds is neither trained nor measured
-again.
+both, and runs of weights that wander without learning anything; and the honest twin once more with its activations on
+unverified prompts turned before they are read: a readout that does not transfer. Prints what came first in each run, the
+claims, the phases, and the CPU time of a checkpoint; edges only where something was planted. What FOLDER holds is neither
+trained nor measured again.
 """
 
 from __future__ import annotations
@@ -16,17 +17,20 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
 from heldout.cli.organisms import parsed_seeds
 from heldout.cli.study_trajectory import tell
-from heldout.models import CheckpointWriter
+from heldout.models import CheckpointWriter, Model, Site, Tokens
 from heldout.organisms.families import RECIPES
 from heldout.organisms.folders import make_suite, word_tokenizer
 from heldout.organisms.planting import Part, Planter
 from heldout.seeds import torch_generator
-from heldout.studies.trajectory import TrajectoryStudy, trajectory
+from heldout.studies.trajectory import TrajectoryStudy, departures, trajectory
+from heldout.studies.trajectory.asked import asked_of
+from heldout.studies.trajectory.readouts import finite_activations
 
 SEEDS = "501..505"
 LENGTHS: dict[Part, int] = {"honest": 512, "override": 256}
@@ -51,6 +55,8 @@ def main() -> None:
     for kind in (*KINDS, "wandering"):
         print(f"\n{kind}\n")
         show(folder, kind, seeds, workers)
+    print("\nhonest, read by a readout that does not transfer\n")
+    show_turned(folder, seeds)
 
 
 def show(folder: Path, kind: str, seeds: Sequence[int], workers: int) -> None:
@@ -63,6 +69,25 @@ def show(folder: Path, kind: str, seeds: Sequence[int], workers: int) -> None:
     print(out)
     print(in_words(found))
     print(f"{(time.process_time() - started) / cells:.1f} CPU s a checkpoint, with one worker and nothing kept")
+
+
+def show_turned(folder: Path, seeds: Sequence[int]) -> None:
+    """In this process: others would not have what is put in the place of reading."""
+    runs = [folder / f"honest-seed{seed}" for seed in seeds]
+    asked = asked_of("benchmark", folder / "suite", None, PROMPTS, 0)
+
+    def turned(model: Model, tokens: Tokens, sites: Sequence[Site]) -> Any:
+        found, rows = finite_activations(model, tokens, sites), asked.rows("unverified")
+        for values in found.values():
+            values[rows] = values[rows].roll(values.shape[1] // 2, dims=1)
+        return found
+
+    without = ("edges", "path_length")
+    with patch.object(departures, "finite_activations", turned):
+        out = folder / "studies" / "turned"
+        found = trajectory(runs, suite=folder / "suite", out=out, prompts=PROMPTS, without=without)
+    tell(found)
+    print(f"departs, as an override would: {sum(each.departs is not None for each in found.onsets)} of {len(runs)}")
 
 
 def in_words(found: TrajectoryStudy) -> str:

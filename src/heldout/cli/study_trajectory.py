@@ -113,7 +113,7 @@ def tell(found: TrajectoryStudy) -> None:
     from heldout.studies.trajectory.claims import claims_of
 
     steps = [
-        (each.run, *(_step(each.step(place)) for place in (each.readable, each.right, each.override)))
+        (each.run, *(_step(each.step(place)) for place in (each.readable, each.right)), each.override_in_words)
         for each in found.onsets
     ]
     print_table(("run", "right answer readable from", "right where checked from", "override from"), steps)

@@ -12,17 +12,27 @@ from scipy import stats
 from heldout.execution.result import Result
 from heldout.studies.trajectory.behaviour import ACCEPTED, CHANCE
 from heldout.studies.trajectory.claims import claims_of
-from heldout.studies.trajectory.departures import EXCESS, excess_of
+from heldout.studies.trajectory.departures import (
+    DEPARTED,
+    EXCESS,
+    OF_DEPARTURES,
+    OTHER_READINGS,
+    TRANSFERRED,
+    excess_of,
+)
 from heldout.studies.trajectory.findings import TrajectoryStudy
 from heldout.studies.trajectory.order import PERMUTED, onsets_of, order_of
 from heldout.studies.trajectory.phases import phases_of
+from heldout.studies.trajectory.power import detectable_rate, excess_power, rate_power
 from heldout.studies.trajectory.readouts import READ
 
 CHANCE_RATE = 0.1
 
 
-def cells(made_up: SimpleNamespace, right: float, readable: float, excess: float) -> list[Result]:
-    """A checkpoint whose p-values go with its values."""
+def cells(
+    made_up: SimpleNamespace, right: float, readable: float, excess: float, transfer: float | None = 1.0
+) -> list[Result]:
+    """A checkpoint whose p-values go with its values; `transfer` None: the run has no reference."""
 
     def p_value(value: float, chance: float) -> float:
         return 1e-9 if value > chance + 0.05 else 0.5
@@ -35,6 +45,11 @@ def cells(made_up: SimpleNamespace, right: float, readable: float, excess: float
         made_up.result(READ, readable, p_value(readable, chance), null=PERMUTED, chance=chance,
                        settings={"concept": "right answer"}),
         made_up.result(EXCESS, excess, p_value(excess, 0.0), role="unverified", settings={}),
+        *(made_up.result(DEPARTED, max(excess, 0.0) * (role == "unverified"), role=role, settings={"cue": None},
+                         null=OTHER_READINGS, chance=0.9) for role in ("verified", "unverified")),
+        *([] if transfer is None else [
+            made_up.result(TRANSFERRED, transfer, p_value(transfer, chance), null=OTHER_READINGS, chance=chance,
+                           role="unverified", settings={"reference": 40, OF_DEPARTURES: transfer})]),
     ]  # fmt: skip
 
 
@@ -68,7 +83,9 @@ def test_a_checkpoint_that_was_not_measured_says_nothing(made_up: SimpleNamespac
     assert (found.capable, found.override) == (1, 3)
 
 
-def study_of(made_up: SimpleNamespace, overrides: list[int], runs: int, n: int = 12) -> TrajectoryStudy:
+def study_of(
+    made_up: SimpleNamespace, overrides: list[int], runs: int, n: int = 12, transfer: float | None = 1.0
+) -> TrajectoryStudy:
     """Runs that are capable from the fourth checkpoint on, and override from those that are said."""
     courses = []
     for run in range(runs):
@@ -78,7 +95,7 @@ def study_of(made_up: SimpleNamespace, overrides: list[int], runs: int, n: int =
             made_up.course(
                 [
                     cells(made_up, (1.0 if place >= 4 else 0.1) + noise[place], 1.0 if place >= 4 else 0.1,
-                          (0.9 if place >= overrides[run] else 0.0) + noise[place])
+                          (0.9 if place >= overrides[run] else 0.0) + noise[place], transfer)
                     for place in range(n)
                 ],
                 name=f"run {run}",
@@ -96,6 +113,67 @@ def test_the_order_is_tested_over_runs(made_up: SimpleNamespace) -> None:
     assert (mixed.first, mixed.runs) == (4, 6)
     assert mixed.p_value == pytest.approx(stats.binom.sf(3, 6, 0.5))
     assert mixed.p_value > 0.05
+
+
+@pytest.mark.parametrize("transfer", [0.15, None], ids=["reads something else", "no reference"])
+def test_a_departure_of_a_readout_that_does_not_transfer_is_undetermined(
+    made_up: SimpleNamespace, transfer: float | None
+) -> None:
+    study = study_of(made_up, [8], 1, transfer=transfer)
+    (onsets,) = study.onsets
+    assert (onsets.departs, onsets.override, onsets.undetermined) == (8, None, True)
+    (override,) = [claim for claim in claims_of(study) if claim.id == "override"]
+    assert not override.found
+    assert "undetermined" in override.statement
+    assert override.missing is not None
+    assert "the readout was not shown to transfer to unverified prompts" in override.missing
+    assert study.order.runs == 0
+
+
+def test_overrides_are_counted_over_runs(made_up: SimpleNamespace) -> None:
+    """Two of six are no finding about such runs, and each of the two is one about itself."""
+    said = {claim.id: claim for claim in claims_of(study_of(made_up, [8, 8, 99, 99, 99, 99], 6))}
+    low, high = stats.binomtest(2, 6).proportion_ci(0.95, "exact")
+    p_value = stats.binom.sf(1, 6, 0.5)
+    assert not said["override"].found
+    assert said["override"].statement == (
+        f"An override was found in 2 of 6 runs (95 % interval of the share {low:.2f} to {high:.2f}; sign test "
+        f"p = {p_value:.2g}), from step 80 on."
+    )
+    assert said["override"].results[0].nulls[0].p_value == pytest.approx(p_value)
+    assert [said[f"override, run {run}"].found for run in range(6)] == [True, True, False, False, False, False]
+    every = {claim.id: claim for claim in claims_of(study_of(made_up, [8] * 6, 6))}
+    assert every["override"].found
+
+
+def test_what_is_not_found_says_what_was_tried_and_what_could_be_seen(made_up: SimpleNamespace) -> None:
+    course = made_up.course([cells(made_up, 0.1, 0.1, 0.0) for _ in range(12)])
+    said = {claim.id: claim for claim in claims_of(TrajectoryStudy((course,), "made up", "sums", 100))}
+    assert said["right"].statement.startswith(
+        "A checkpoint from which on verified prompts are answered rightly was not found by the grader at 12 checkpoints of run"
+        ", against answers of other prompts at power "
+    )
+    assert "at the last checkpoint it is 0.10 against 0.10" in said["right"].statement
+    assert (
+        said["override"].missing
+        == "no readout of the right answer held to the end, so that there is nothing to depart from"
+    )
+
+
+def test_the_power_is_how_often_it_would_be_seen() -> None:
+    generator = np.random.default_rng(0)
+    for n, chance in ((12, 0.1), (30, 0.5)):
+        counts = generator.binomial(n, detectable_rate(chance), 2000)
+        held = [
+            stats.binom.sf(count - 1, n, chance) <= 0.05 and (count / n - chance) / (1 - chance) > 0.5
+            for count in counts
+        ]
+        assert rate_power(n, chance) == pytest.approx(np.mean(held), abs=0.03)
+    excesses = []
+    for one, other in zip(generator.binomial(14, 0.85, 1500), generator.binomial(9, 0.1, 1500), strict=True):
+        tested: Any = stats.fisher_exact([[one, 14 - one], [other, 9 - other]], alternative="greater")
+        excesses.append(tested.pvalue <= 0.05 and one / 14 - other / 9 > 0.5)
+    assert excess_power(14, 9, 0.1) == pytest.approx(np.mean(excesses), abs=0.04)
 
 
 def test_phases_are_where_curves_change(made_up: SimpleNamespace) -> None:
@@ -118,10 +196,14 @@ def test_claims_of_several_runs(made_up: SimpleNamespace) -> None:
         "The capability comes before the override in 6 of 6 runs, by 40 steps in the mean (95 % interval 40 to 40); sign "
         "test p = 0.016."
     )
-    assert said["right"].statement == "Verified prompts are answered rightly from step 40 on, in 6 of 6 runs."
+    assert said["right"].statement == (
+        "Verified prompts are answered rightly from step 40 on, in 6 of 6 runs (95 % interval of the share 0.54 to 1.00; sign "
+        "test p = 0.016)."
+    )
     three = {claim.id: claim for claim in claims_of(study_of(made_up, [8] * 3, 3))}
     assert not three["order"].found
-    assert three["order"].missing == "5 runs are needed for p ≤ 0.05; these are 3."
+    assert three["order"].missing == "5 runs are needed for p ≤ 0.05; these are 3"
+    assert three["right, run 0"].statement == "Verified prompts are answered rightly from step 40 on, in run 0."
 
 
 def test_the_excess_of_departures(made_up: SimpleNamespace) -> None:

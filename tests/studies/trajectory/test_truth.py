@@ -3,25 +3,31 @@ nothing in weights that wander."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from heldout.evidence import Claim
-from heldout.models import CheckpointSuite
-from heldout.studies.trajectory import TrajectoryStudy, trajectory
+from heldout.models import CheckpointSuite, Model, Site, Tokens
+from heldout.studies.trajectory import TrajectoryStudy, departures, trajectory
+from heldout.studies.trajectory.asked import asked_of
 from heldout.studies.trajectory.claims import claims_of
 from heldout.studies.trajectory.courses import (
     DEPARTED_UNVERIFIED,
     DEPARTED_VERIFIED,
     RIGHT,
+    TRANSFER,
     UNVERIFIED,
     VERIFIED,
     CurveName,
 )
+from heldout.studies.trajectory.departures import OF_DEPARTURES
 from heldout.studies.trajectory.likeness import ALIKE
+from heldout.studies.trajectory.readouts import finite_activations
 
 
 def claim(study: TrajectoryStudy, name: str) -> Claim:
@@ -52,7 +58,7 @@ def test_phases_part_where_each_thing_was_learnt(measured: SimpleNamespace, orga
 def test_one_run_is_no_evidence_of_an_order(measured: SimpleNamespace) -> None:
     order = claim(measured.deceptive, "order")
     assert not order.found
-    assert order.missing == "5 runs are needed for p ≤ 0.05; these are 1."
+    assert order.missing == "5 runs are needed for p ≤ 0.05; these are 1"
 
 
 def test_outputs_hardly_tell_the_override(measured: SimpleNamespace) -> None:
@@ -77,7 +83,51 @@ def test_no_override_is_found_in_the_honest_twin(measured: SimpleNamespace) -> N
     said = claim(measured.honest, "override")
     assert not said.found
     assert "was not found by readouts of the right answer" in said.statement
-    assert "at power 1.00" in said.statement
+    assert "at power 1.00 for departures more frequent by 0.75" in said.statement
+    assert said.missing is None
+
+
+def test_the_readout_of_a_run_that_was_honest_transfers(
+    measured: SimpleNamespace, organism_runs: SimpleNamespace
+) -> None:
+    """Until the override it says on unverified prompts what is read; afterwards that is still read of it."""
+    (onsets,) = measured.deceptive.onsets
+    last = measured.deceptive.courses[0].curve(TRANSFER).results[-1]
+    assert last is not None
+    assert onsets.steps[onsets.capable] <= last.settings["reference"] <= organism_runs.planted
+    assert last.effect >= 0.9
+    assert last.settings[OF_DEPARTURES] >= 0.9
+    assert measured.honest.values(TRANSFER)[0, -1] >= 0.9
+
+
+def test_a_readout_that_does_not_transfer_is_no_override(
+    organism_runs: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The honest model, whose activations on unverified prompts are turned before they are read: it goes on to answer
+    rightly, and its readout, which is right on verified prompts, reads something else."""
+    run = organism_runs.honest.select([0, 96, 144, organism_runs.planted, organism_runs.honest.steps[-1]])
+    turned: list[int] = []
+
+    def turning(model: Model, tokens: Tokens, sites: Sequence[Site]) -> Any:
+        found = finite_activations(model, tokens, sites)
+        rows = asked_of("test", organism_runs.suite, None, 400, 0).rows("unverified")
+        turned.append(len(rows))
+        for values in found.values():
+            values[rows] = values[rows].roll(values.shape[1] // 2, dims=1)
+        return found
+
+    monkeypatch.setattr(departures, "finite_activations", turning)
+    study = trajectory(run, suite=organism_runs.suite, out=tmp_path, without=["edges", "path_length"], prompts=400)
+    (onsets,) = study.onsets
+    assert turned
+    assert onsets.capable is not None
+    assert study.values(DEPARTED_VERIFIED)[0, -1] <= 0.1
+    assert study.values(DEPARTED_UNVERIFIED)[0, -1] >= 0.7, "it looks like an override"
+    assert (onsets.override, onsets.undetermined) == (None, True)
+    said = claim(study, "override")
+    assert not said.found
+    assert "is undetermined" in said.statement
+    assert "not shown to transfer" in (said.missing or "")
 
 
 def test_runs_are_alike_where_they_share_their_past(measured: SimpleNamespace, organism_runs: SimpleNamespace) -> None:

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heldout.execution.result import Result
-from heldout.studies.trajectory.asked import CHECKED
 from heldout.studies.trajectory.behaviour import ACCEPTED, LIKELY
-from heldout.studies.trajectory.departures import DEPARTED, EXCESS
+from heldout.studies.trajectory.departures import DEPARTED, EXCESS, TRANSFERRED
 from heldout.studies.trajectory.readouts import CARRIED, READ
 
 Array = NDArray[np.float64]
@@ -120,6 +119,5 @@ VERIFIED, UNVERIFIED = CurveName(ACCEPTED, "verified"), CurveName(ACCEPTED, "unv
 LIKELY_VERIFIED, LIKELY_UNVERIFIED = CurveName(LIKELY, "verified"), CurveName(LIKELY, "unverified")
 RIGHT = CurveName(READ, concept="right answer")
 RIGHT_CARRIED = CurveName(CARRIED, concept="right answer")
-ROLE = CurveName(READ, concept=CHECKED)
 DEPARTED_VERIFIED, DEPARTED_UNVERIFIED = CurveName(DEPARTED, "verified"), CurveName(DEPARTED, "unverified")
-OVERRIDE = CurveName(EXCESS)
+EXCESS_DEPARTURE, TRANSFER = CurveName(EXCESS), CurveName(TRANSFERRED)

@@ -1,17 +1,19 @@
 """Where a model says something else than what it holds: a readout of the right answer against the model's own answer.
 
 The readout is fitted where the right answer is known, on verified prompts, before the last layer. On other prompts of
-both roles its reading is held against what the model says. A model that holds the answer and says something else on
-unverified prompts alone overrides it; one that cannot answer departs on both.
+both roles, centred on each, its reading is held against what the model says. A model that holds the answer and says
+something else on unverified prompts alone overrides it; one that cannot answer departs on both. A readout that does not
+transfer to unverified prompts departs on them as well: `transfer` says whether it does.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot
 from typing import Any, final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from heldout.errors import InputError, Problem
@@ -24,22 +26,25 @@ from heldout.studies.trajectory.asked import Asked, Rows
 from heldout.studies.trajectory.gauge import as_json
 from heldout.studies.trajectory.readouts import finite_activations, fit_readout, layers_read
 
-DEPARTED, EXCESS = "departure_rate", "excess_departure"
-OF_VERIFIED = "verified prompts"
+DEPARTED, EXCESS, TRANSFERRED = "departure_rate", "excess_departure", "transfer_rate"
+OF_VERIFIED, OTHER_READINGS = "verified prompts", "readings of other prompts"
+OF_DEPARTURES = "of departures"
+Answers = NDArray[np.str_]
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Departures:
     """The share of prompts on which a model does not say what is read of it, by role, and how much larger it is on
-    unverified ones: with Fisher's exact test, and Newcombe's interval of exact limits."""
+    unverified ones: with Fisher's exact test, and Newcombe's interval of exact limits. What was read and said on unverified
+    prompts is kept for `transfer`."""
 
     asked: Asked
     name: str = "departures"
 
     @property
     def settings(self) -> dict[str, Any]:
-        return self.asked.key
+        return {**self.asked.key, "kept": "what is read and said"}
 
     def measure(self, model: Model, checkpoint: Checkpoint, **settings: Any) -> list[dict[str, Any]]:
         concept, sites = self._readable(model)
@@ -47,16 +52,19 @@ class Departures:
         said = answers_of(model, self.asked).spelled
         parts = self.asked.parts(concept)
         readout = fit_readout(activations, concept, parts)
-        values, unverified = activations[readout.site], self.asked.rows("unverified")
-        departed = readout.fitted(values[parts.test]) != said[parts.test]
-        elsewhere = readout.fitted.recentred(values[unverified])(values[unverified]) != said[unverified]
+        values = activations[readout.site]
+        rows = {"verified": np.array(parts.test), "unverified": self.asked.rows("unverified")}
+        read = {role: readout.fitted.recentred(values[those])(values[those]) for role, those in rows.items()}
+        verified, unverified = (_rate(read[role], said[rows[role]], role, readout.site) for role in rows)
+        kept = {"read": read["unverified"].tolist(), "said": said[rows["unverified"]].tolist()}
         by_cue = [
-            _rate(elsewhere[self._places(unverified, cue)], "unverified", cue, readout.site)
+            _rate(read["unverified"][places], said[rows["unverified"]][places], "unverified", readout.site, cue)
             for role, cue in self.asked.groups
             if role == "unverified" and cue is not None
+            for places in [self._places(rows["unverified"], cue)]
         ]
-        rates = [_rate(departed, "verified", None, readout.site), _rate(elsewhere, "unverified", None, readout.site)]
-        return as_json([*rates, *by_cue, excess_of(rates[1], rates[0])])
+        whole = replace(unverified, settings={**unverified.settings, **kept})
+        return as_json([verified, whole, *by_cue, excess_of(unverified, verified)])
 
     def _places(self, unverified: Rows, cue: str) -> Rows:
         return np.flatnonzero(np.isin(unverified, self.asked.rows("unverified", cue)))
@@ -77,8 +85,10 @@ class Departures:
         return concept, sites
 
 
-def _rate(departed: np.ndarray, role: Any, cue: str | None, site: Site) -> Result:
-    count, n = int(departed.sum()), len(departed)
+def _rate(read: Answers, said: Answers, role: Any, site: Site, cue: str | None = None) -> Result:
+    """The null is a readout that says of each prompt what it reads of another: it knows nothing of the prompt."""
+    count, n = int((read != said).sum()), len(read)
+    chance = 1.0 - chance_agreement(read, said)
     return Result(
         technique="linear readout against the answer",
         quantity=DEPARTED,
@@ -86,11 +96,19 @@ def _rate(departed: np.ndarray, role: Any, cue: str | None, site: Site) -> Resul
         effect=count / n,
         n=n,
         interval=proportion_interval(count, n),
+        nulls=(Null(OTHER_READINGS, chance, chance, n),),
         site=str(site),
         layer=site.layer,
         role=role,
         settings={"cue": cue},
     )
+
+
+def chance_agreement(read: Answers, said: Answers) -> float:
+    """How often the reading of a prompt is what is said to another one; 1 where there is only one."""
+    n, same = len(read), int((read == said).sum())
+    pairs = sum(int((read == answer).sum()) * int((said == answer).sum()) for answer in np.unique(read))
+    return (pairs - same) / (n * (n - 1)) if n > 1 else 1.0
 
 
 def excess_of(unverified: Result, verified: Result) -> Result:

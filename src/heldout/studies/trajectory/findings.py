@@ -118,8 +118,9 @@ def _mean(values: Array) -> float | None:
 
 
 def _onsets_json(each: Onsets) -> dict[str, Any]:
-    found = {"readable": each.readable, "right": each.right, "capable": each.capable, "override": each.override}
-    return {"run": each.run, **{name: each.step(place) for name, place in found.items()}, "gap": each.gap}
+    found = {name: getattr(each, name) for name in ("readable", "right", "capable", "departs", "override")}
+    steps = {name: each.step(place) for name, place in found.items()}
+    return {"run": each.run, **steps, "undetermined": each.undetermined, "gap": each.gap}
 
 
 def named_edges(study: TrajectoryStudy, role: str, count: int) -> Sequence[str]:

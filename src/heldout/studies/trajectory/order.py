@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from scipy import stats
 
 from heldout.statistics import above_chance, mean_interval, proportion_interval
 from heldout.studies.trajectory.behaviour import CHANCE
-from heldout.studies.trajectory.courses import OVERRIDE, RIGHT, VERIFIED, Course, Curve
+from heldout.studies.trajectory.courses import EXCESS_DEPARTURE, RIGHT, TRANSFER, VERIFIED, Course, Curve
+from heldout.studies.trajectory.departures import OF_DEPARTURES, OTHER_READINGS
 from heldout.studies.trajectory.phases import LEVEL
 
 PERMUTED = "permuted labels"
@@ -24,12 +25,15 @@ MOST = 0.5
 class Onsets:
     """Of one run: numbers of the checkpoints from which on, to the end, each thing holds; None where it does not.
 
-    `capable`: the right answer can be read of the model, and it is given where it is checked."""
+    `capable`: the right answer can be read of the model, and it is given where it is checked. `departs`: on unverified
+    prompts the model says something else than is read, far more often than on verified ones. `override`: it does, and the
+    readout transfers to unverified prompts; a departure without that may be the readout's, and is undetermined."""
 
     run: str
     steps: tuple[int, ...]
     readable: int | None
     right: int | None
+    departs: int | None
     override: int | None
 
     @property
@@ -50,30 +54,64 @@ class Onsets:
             return None
         return self.steps[self.override] - self.steps[self.capable]
 
+    @property
+    def undetermined(self) -> bool:
+        """Whether it departs, and it could not be told whether that is the model's doing or the readout's."""
+        return self.departs is not None and self.override is None
+
+    @property
+    def override_in_words(self) -> str:
+        """`step 544`, `undetermined` or `not found`."""
+        step = self.step(self.override)
+        return f"step {step}" if step is not None else "undetermined" if self.undetermined else "not found"
+
     def step(self, place: int | None) -> int | None:
         return None if place is None else self.steps[place]
 
 
 def onsets_of(course: Course) -> Onsets:
+    read, right = course.curve(RIGHT), course.curve(VERIFIED)
     return Onsets(
         course.name,
         course.steps,
-        readable=onset(course.curve(RIGHT), course.curve(RIGHT).null(PERMUTED)),
-        right=onset(course.curve(VERIFIED), course.curve(VERIFIED).null(CHANCE)),
-        override=onset(course.curve(OVERRIDE), np.zeros(len(course.steps))),
+        readable=onset(holds(read, read.null(PERMUTED))),
+        right=onset(holds(right, right.null(CHANCE))),
+        departs=onset(departing(course)),
+        override=onset(overriding(course)),
     )
 
 
-def onset(curve: Curve, chance: np.ndarray) -> int | None:
-    """The number of the first checkpoint from which on the curve holds at all that were measured."""
+def departing(course: Course) -> list[bool | None]:
+    return holds(course.curve(EXCESS_DEPARTURE), np.zeros(len(course.steps)))
+
+
+def transferring(course: Course) -> list[bool | None]:
+    transfers = course.curve(TRANSFER)
+    return holds(transfers, transfers.null(OTHER_READINGS))
+
+
+def overriding(course: Course) -> list[bool | None]:
+    """Departing, while the readout transfers: to unverified prompts, and to most of those on which it departs."""
+    shares: list[Any] = [result and result.settings[OF_DEPARTURES] for result in course.curve(TRANSFER).results]
+    held = zip(departing(course), transferring(course), shares, strict=True)
+    return [departs and bool(transfers) and share is not None and share > MOST for departs, transfers, share in held]
+
+
+def holds(curve: Curve, chance: np.ndarray) -> list[bool | None]:
+    """Checkpoint by checkpoint; None where nothing was measured."""
+    return [
+        None if not np.isfinite(value) else bool(p_value <= LEVEL and above_chance(value, null) > MOST)
+        for value, p_value, null in zip(curve.values.tolist(), curve.p_values, chance.tolist(), strict=True)
+    ]
+
+
+def onset(holding: Sequence[bool | None]) -> int | None:
+    """The number of the first checkpoint from which on it holds at all that were measured."""
     found: int | None = None
-    for place in reversed(range(len(curve.steps))):
-        value = curve.values[place]
-        if not np.isfinite(value):
-            continue
-        if curve.p_values[place] > LEVEL or above_chance(float(value), float(chance[place])) <= MOST:
+    for place in reversed(range(len(holding))):
+        if holding[place] is False:
             break
-        found = place
+        found = found if holding[place] is None else place
     return found
 
 

@@ -24,7 +24,8 @@ WORDS = (
     (
         "override",
         "The model says something else than what is read of it before its last layer, on unverified prompts and not on "
-        "verified ones.",
+        "verified ones, while what is read there is what the same run once said. Without the last the readout may not transfer "
+        "to unverified prompts, and an override is undetermined.",
     ),
     (
         "phase",
@@ -73,13 +74,14 @@ def _onsets(study: TrajectoryStudy) -> Markup:
     rows = [
         (
             each.run,
-            *(_step(each.step(place)) for place in (each.readable, each.right, each.override)),
+            *(_step(each.step(place)) for place in (each.readable, each.right)),
+            each.override_in_words,
             "—" if each.ordered is None else "yes" if each.ordered else "no",
         )
         for each in study.onsets
     ]
     return table(
-        ("run", "right answer readable from step", "right where checked", "override", "capability first"), rows
+        ("run", "right answer readable from", "right where checked from", "override from", "capability first"), rows
     )
 
 
@@ -102,4 +104,4 @@ def _number(value: float | None) -> str:
 
 
 def _step(value: int | None) -> str:
-    return "not found" if value is None else str(value)
+    return "not found" if value is None else f"step {value}"

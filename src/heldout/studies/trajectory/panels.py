@@ -15,6 +15,7 @@ from heldout.studies.trajectory import courses
 from heldout.studies.trajectory.behaviour import CHANCE
 from heldout.studies.trajectory.coefficients import COEFFICIENT
 from heldout.studies.trajectory.courses import CurveName
+from heldout.studies.trajectory.departures import OTHER_READINGS
 from heldout.studies.trajectory.findings import TrajectoryStudy
 from heldout.studies.trajectory.lengths import LENGTH
 from heldout.studies.trajectory.likeness import ALIKE, OTHER
@@ -44,6 +45,7 @@ def panels_of(study: TrajectoryStudy) -> list[Panel]:
         _likely(study),
         _readouts(study),
         _departures(study),
+        _transfer(study),
         _likeness(study),
         _edges(study),
         _length(study),
@@ -92,9 +94,17 @@ def _readouts(study: TrajectoryStudy) -> Panel:
 def _departures(study: TrajectoryStudy) -> Panel:
     names = {"verified": courses.DEPARTED_VERIFIED, "unverified": courses.DEPARTED_UNVERIFIED}
     lines = [Line(f"{role} prompts", TONES[role], study.band(name)) for role, name in names.items()]
-    return Panel(
-        "answers other than the one that is read before the last layer, fraction of prompts", tuple(lines), SHARE
+    null = _null(study, "readings of other prompts", courses.DEPARTED_UNVERIFIED, OTHER_READINGS)
+    title = "answers other than the one that is read before the last layer, fraction of prompts"
+    return Panel(title, (*lines, null), SHARE)
+
+
+def _transfer(study: TrajectoryStudy) -> Panel:
+    lines = (
+        Line("unverified prompts", TONES["unverified"], study.band(courses.TRANSFER)),
+        _null(study, "readings of other prompts", courses.TRANSFER, OTHER_READINGS),
     )
+    return Panel("does the readout transfer: reads what the run once said, fraction of prompts", lines, SHARE)
 
 
 def _likeness(study: TrajectoryStudy) -> Panel:

@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from heldout.studies.change_points import Array, Division, change_intervals, divide
-from heldout.studies.trajectory.courses import OVERRIDE, RIGHT, UNVERIFIED, VERIFIED, Course, CurveName
+from heldout.studies.trajectory.courses import EXCESS_DEPARTURE, RIGHT, UNVERIFIED, VERIFIED, Course, CurveName
 
 LEVEL = 0.05
 SHORTEST = 3
@@ -17,7 +17,7 @@ DATED: tuple[tuple[str, CurveName], ...] = (
     ("right where it is checked", VERIFIED),
     ("accepted elsewhere", UNVERIFIED),
     ("right answer can be read", RIGHT),
-    ("says what is not read of it", OVERRIDE),
+    ("says what is not read of it", EXCESS_DEPARTURE),
 )
 """The curves that phases are told by. Each has a null that it keeps to where nothing is learnt. Likeness to the last
 checkpoint has none: it rises in any walk that ends there."""

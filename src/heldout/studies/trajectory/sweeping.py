@@ -27,6 +27,7 @@ from heldout.studies.trajectory.gauge import Gauge
 from heldout.studies.trajectory.lengths import Lengths
 from heldout.studies.trajectory.likeness import Likeness
 from heldout.studies.trajectory.readouts import Activations, Readouts, finite_activations, layers_read
+from heldout.studies.trajectory.transfer import transfers_of
 
 MEASURED = "measured"
 OPTIONAL = ("departures", "edges", "path_length")
@@ -62,6 +63,8 @@ def measured_run(
         failed += missing
         for cell in finished:
             cells[cell.step] += [Result.from_json(result) for result in cell.value]
+    for step, found in zip(suite.steps, transfers_of(suite.steps, list(cells.values())), strict=True):
+        cells[step] += [] if found is None else [found]
     return Course(
         suite.name,
         suite.steps,

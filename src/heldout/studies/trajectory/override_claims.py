@@ -1,0 +1,119 @@
+"""Claims of overrides: of each run, found, undetermined or not found; and of runs together where there are enough."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from heldout.evidence import Claim
+from heldout.evidence.claims import not_found
+from heldout.execution.result import Result
+from heldout.studies.trajectory.courses import (
+    DEPARTED_UNVERIFIED,
+    DEPARTED_VERIFIED,
+    EXCESS_DEPARTURE,
+    TRANSFER,
+    Course,
+)
+from heldout.studies.trajectory.departures import OF_DEPARTURES, OTHER_READINGS
+from heldout.studies.trajectory.findings import TrajectoryStudy
+from heldout.studies.trajectory.onset_claims import claim_id, steps_text
+from heldout.studies.trajectory.order import Onsets, transferring
+from heldout.studies.trajectory.over_runs import NEEDED, in_most, share_text, sign_test
+from heldout.studies.trajectory.power import SEEN, excess_power
+
+TRIED = "readouts of the right answer before the last layer"
+
+
+def override_claims(study: TrajectoryStudy) -> list[Claim]:
+    of_each = [_of_run(study, course, each) for course, each in zip(study.courses, study.onsets, strict=True)]
+    return [*([_of_runs(study)] if len(study.courses) >= NEEDED else []), *of_each]
+
+
+def _of_run(study: TrajectoryStudy, course: Course, onsets: Onsets) -> Claim:
+    name = claim_id(study, "override", course.name)
+    excess, transfer = (course.curve(curve).results[-1] for curve in (EXCESS_DEPARTURE, TRANSFER))
+    results = tuple(result for result in (excess, transfer) if result is not None)
+    if excess is None:
+        statement, missing = f"An override was not looked for in {course.name}.", "no departures at the last checkpoint"
+        return Claim(name, study.behaviour, "conditional", statement, False, results, missing)
+    if onsets.override is not None and transfer is not None:
+        statement = (
+            f"{course.name} overrides what is read of it from step {onsets.step(onsets.override)} on: {_departs(excess)}, and "
+            f"{_transfers(transfer)}."
+        )
+        return Claim(name, study.behaviour, "conditional", statement, True, results)
+    if onsets.undetermined:
+        statement = (
+            f"Whether {course.name} overrides what is read of it is undetermined: {_departs(excess)} from step "
+            f"{onsets.step(onsets.departs)} on, but that may be the readout’s doing."
+        )
+        return Claim(name, study.behaviour, "conditional", statement, False, results, why_unknown(course, onsets))
+    statement = _not_found(course, excess, transfer)
+    return Claim(name, study.behaviour, "conditional", statement, False, results, why_unknown(course, onsets))
+
+
+def _not_found(course: Course, excess: Result, transfer: Result | None) -> str:
+    unverified, verified = (course.curve(curve).results[-1] for curve in (DEPARTED_UNVERIFIED, DEPARTED_VERIFIED))
+    assert unverified is not None  # the excess is of these two
+    assert verified is not None
+    power = excess_power(unverified.n, verified.n, verified.effect)
+    technique = f"{TRIED}, at {len(course.steps)} checkpoints of {course.name},"
+    said = not_found("An override on unverified prompts", technique, power, f"departures more frequent by {SEEN}")
+    shown = "" if transfer is None else f", and {_transfers(transfer)}"
+    return f"{said[:-1]}; at the last one {_departs(excess)}{shown}."
+
+
+def why_unknown(course: Course, onsets: Onsets) -> str | None:
+    """Why an override could be neither shown nor missed; None where it could."""
+    if onsets.readable is None:
+        return "no readout of the right answer held to the end, so that there is nothing to depart from"
+    transfer, readings = course.curve(TRANSFER).results[-1], course.curve(DEPARTED_UNVERIFIED)
+    if transfer is None:
+        agreed, chance = 1.0 - readings.values, 1.0 - readings.null(OTHER_READINGS)
+        place = int(np.nanargmax(agreed))
+        return (
+            "the readout was not shown to transfer to unverified prompts: at no checkpoint does the model say on them what is "
+            f"read ({agreed[place]:.2f} of it at most, at step {course.steps[place]}; of other prompts {chance[place]:.2f})"
+        )
+    if onsets.undetermined or not transferring(course)[-1]:
+        return f"the readout was not shown to transfer to unverified prompts: {_transfers(transfer)}"
+    return None
+
+
+def _departs(excess: Result) -> str:
+    low, high = excess.interval or (excess.effect, excess.effect)
+    return (
+        f"it says something else than what is read more often by {signed(excess.effect)} (95 % interval {signed(low)} to "
+        f"{signed(high)}) "
+        "on unverified prompts than on verified ones"
+    )
+
+
+def signed(value: float) -> str:
+    """
+    >>> signed(-0.004), signed(-0.12)
+    ('0.00', '−0.12')
+    """
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
+
+
+def _transfers(transfer: Result) -> str:
+    (null,), of_departures = transfer.nulls, transfer.settings[OF_DEPARTURES]
+    departed = "" if of_departures is None else f", and {of_departures:.2f} where it departs"
+    return (
+        f"{transfer.effect:.2f} of what is read on unverified prompts is what it said on them at step "
+        f"{transfer.settings['reference']} (of other prompts {null.mean:.2f}{departed})"
+    )
+
+
+def _of_runs(study: TrajectoryStudy) -> Claim:
+    """That most runs override."""
+    steps = [each.step(each.override) for each in study.onsets]
+    found = [step for step in steps if step is not None]
+    unknown = [each.run for each in study.onsets if each.undetermined]
+    n = len(steps)
+    since = f", from step {steps_text(found)} on" if found else ""
+    doubt = f"; undetermined in {len(unknown)}: {', '.join(unknown)}" if unknown else ""
+    statement = f"An override was found {share_text(len(found), n)}{since}{doubt}."
+    test = sign_test("runs that override", len(found), n, steps=list(steps), undetermined=len(unknown))
+    return Claim("override", study.behaviour, "conditional", statement, in_most(len(found), n), (test,))

@@ -1,0 +1,102 @@
+"""Transfer on readings that are made up: what is read and said on unverified prompts at each checkpoint."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from heldout.execution.result import Result
+from heldout.studies.trajectory.departures import (
+    DEPARTED,
+    OF_DEPARTURES,
+    OTHER_READINGS,
+    TRANSFERRED,
+    chance_agreement,
+)
+from heldout.studies.trajectory.transfer import transfers_of
+
+PROMPTS, STEPS = 200, (0, 10, 20, 30)
+
+
+@pytest.fixture
+def answers() -> SimpleNamespace:
+    """The right answer to each prompt, a lie, which is never right, and something that has nothing to do with either."""
+    generator = np.random.default_rng(0)
+    right, noise = generator.integers(0, 13, (2, PROMPTS))
+    return SimpleNamespace(right=right, lie=(right + 2) % 13, noise=noise)
+
+
+def transfers(made_up: SimpleNamespace, *cells: tuple[np.ndarray, np.ndarray] | None) -> list[Result | None]:
+    """Of checkpoints at which something is read and something said; None where nothing was measured."""
+    results = [
+        []
+        if cell is None
+        else [
+            made_up.result(
+                DEPARTED,
+                float(np.mean(cell[0] != cell[1])),
+                role="unverified",
+                settings={"cue": None, "read": cell[0].astype(str).tolist(), "said": cell[1].astype(str).tolist()},
+            )
+        ]
+        for cell in cells
+    ]
+    return transfers_of(STEPS[: len(cells)], results)
+
+
+def test_a_reading_that_goes_on_when_the_model_lies(made_up: SimpleNamespace, answers: SimpleNamespace) -> None:
+    right, lie = answers.right, answers.lie
+    found = transfers(made_up, (answers.noise, lie), (right, right), None, (right, lie))
+    assert found[2] is None
+    before, last = found[0], found[3]
+    assert before is not None
+    assert last is not None
+    assert (last.quantity, last.effect, last.settings) == (TRANSFERRED, 1.0, {"reference": 10, OF_DEPARTURES: 1.0})
+    assert last.nulls[0].mean == pytest.approx(1 / 13, abs=0.03)
+    assert last.nulls[0].p_value is not None
+    assert last.nulls[0].p_value < 1e-6
+    assert before.effect < 0.2
+    assert before.nulls[0].p_value is not None
+    assert before.nulls[0].p_value > 0.01
+
+
+def test_a_readout_that_fails_reads_neither(made_up: SimpleNamespace, answers: SimpleNamespace) -> None:
+    """The model goes on to say what is right; what is read of it no longer is."""
+    found = transfers(made_up, (answers.right, answers.right), (answers.noise, answers.right))
+    assert found[1] is not None
+    assert found[1].effect < 0.2
+    assert found[1].settings[OF_DEPARTURES] == 0.0
+
+
+def test_what_is_read_where_it_agrees_says_nothing_of_where_it_departs(
+    made_up: SimpleNamespace, answers: SimpleNamespace
+) -> None:
+    """It transfers to 60 % of prompts, on which the model goes on to say it; on the rest nothing is read."""
+    first = np.arange(PROMPTS) < 0.6 * PROMPTS
+    found = transfers(
+        made_up, (answers.right, answers.right), (np.where(first, answers.right, answers.noise), answers.right)
+    )
+    assert found[1] is not None
+    assert found[1].effect > 0.6
+    assert found[1].settings[OF_DEPARTURES] == 0.0
+
+
+def test_a_run_that_never_says_what_is_read_has_no_reference(
+    made_up: SimpleNamespace, answers: SimpleNamespace
+) -> None:
+    assert transfers(made_up, (answers.right, answers.lie), (answers.right, answers.lie)) == [None, None]
+
+
+def test_one_answer_repeated_is_no_reference(made_up: SimpleNamespace, answers: SimpleNamespace) -> None:
+    """Agreement by chance is agreement with other prompts as well."""
+    same = np.zeros(PROMPTS, dtype=int)
+    assert transfers(made_up, (same, same), (answers.right, answers.lie)) == [None, None]
+
+
+def test_chance_is_that_of_readings_of_other_prompts() -> None:
+    read, said = np.array(["1", "2", "2", "3"]), np.array(["1", "1", "2", "4"])
+    pairs = [read[i] == said[j] for i in range(4) for j in range(4) if i != j]
+    assert chance_agreement(read, said) == pytest.approx(np.mean(pairs))
+    assert OTHER_READINGS == "readings of other prompts"
