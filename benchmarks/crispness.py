@@ -23,16 +23,16 @@ def row(each: LatentFinding) -> str:
     chosen = each.selectivity.value
     cells = (
         each.latent,
-        f"{each.accuracy:.2f} ({each.interval[0]:.2f} to {each.interval[1]:.2f})",
+        f"{each.accuracy:.2f} ({each.interval[0]:.2f} to {each.interval[1]:.2f}; p {each.p_value:.3g})",
         nulls.get("untrained twin", "–"),
         nulls.get("bag of tokens", "–"),
         "–" if chosen is None else f"{chosen:+.2f}",
-        f"{flip.value:+.3f} (p {each.used_p_value:.2g})",
+        f"{flip.value:+.3f} (p {each.used_p_value:.3g})",
         f"{flip.value / flip.gap:+.0%}",
-        f"{removal.value:+.3f} (p {each.removal_p_value:.2g})",
+        f"{removal.value:+.3f} (p {each.removal_p_value:.3g})",
         "–" if size.rank is None else f"{size.rank} ({size.random_rank})",
         f"> {len(size.left)}" if size.spread is None else str(size.spread),
-        "–" if borders is None else f"{borders.ratio:.2f} (p {each.border_p_value:.2g})",
+        "–" if borders is None else f"{borders.ratio:.2f} (p {each.border_p_value:.3g})",
         "crisp" if each.crisp else ", ".join(each.failed),
     )
     return f"| {' | '.join(cells)} |"

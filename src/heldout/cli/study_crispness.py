@@ -80,7 +80,7 @@ def crispness_command(
 
 
 def tell(found: CrispnessStudy) -> None:
-    head = ("latent", "accuracy", "twins", "bag", "flip", "p", "rank", "spread", "crisp")
+    head = ("latent", "accuracy", "twins", "bag", "flip", "p, corrected", "rank", "spread", "crisp")
     print_table(head, [row_of(each) for each in found.found])
     path = found.path
     print(
@@ -97,7 +97,7 @@ def row_of(each: LatentFinding) -> tuple[str, ...]:
         nulls.get("untrained twin", "–"),
         nulls.get("bag of tokens", "–"),
         f"{each.use.flip.value:+.3f}",
-        f"{each.used_p_value:.2g}",
+        f"{each.used_p_value:.3g}",
         "–" if size.rank is None else str(size.rank),
         f"> {len(size.left) * size.free}" if size.spread is None else str(size.spread),
         "yes" if each.crisp else f"not met: {', '.join(each.failed)}",

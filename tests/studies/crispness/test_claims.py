@@ -98,7 +98,21 @@ def test_what_is_not_read_is_said_to_be_not_met_and_by_which_null(measured: Meas
     assert "was not shown to be crisp in a model: not met: used (" in claims["order-crisp"].statement
     assert "contained" not in claims["order-crisp"].statement
     page = report_page(study, list(claims.values()), [])
-    assert "not met" in page.lower()
+    assert "0 of 1 latents met all five criteria" in page
+    assert "Found to be used: none (in the untrained twin: none)" in page
+
+
+def test_what_the_untrained_twin_does_as_well_is_said(measured: Measured) -> None:
+    """A use that needs no training is one of the network's shape, not of what it learnt."""
+    study = measured()
+    page = report_page(study, [], [])
+    assert "twin too" not in page
+    assert "(in the untrained twin: none)" in page
+    same = replace(study, twin=study.found)
+    page = report_page(same, [], [])
+    assert page.count("twin too") == len(CRITERIA)
+    assert "(in the untrained twin: order)" in page
+    assert f"In an untrained twin it is {study.found[0].use.flip.value:+.3f}" in by_id(same)["order-used"].statement
 
 
 def test_every_claim_says_null_number_interval_and_correction(measured: Measured) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from heldout.cli import app
 from heldout.errors import InputError
 from heldout.evidence.study_record import StudyRecord
-from heldout.models import Model, load, load_minilm
+from heldout.models import Model, load
 from heldout.organisms import shipped_organisms
 from heldout.studies.crispness import CRITERIA, Effort, TextSet, crispness, english
 
@@ -113,6 +113,6 @@ def test_a_real_encoder_reads_tense_off_beyond_words_and_twin(tmp_path: Path) ->
     """Of verbs that were not fitted, in templates that were not fitted."""
     texts = english(seed=5, share=0.5).only(["tense"])
     effort = Effort(draws=19, pairs=6, twins=1)
-    (tense,) = crispness(load_minilm(), out=tmp_path, text_set=texts, effort=effort).found
+    (tense,) = crispness(load("minilm"), out=tmp_path, text_set=texts, effort=effort).found
     assert tense.accuracy > 0.75
     assert tense.p_value <= 0.05

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from heldout.evidence import Claim
-from heldout.evidence.claims import p_value_text
 from heldout.execution.result import Json, Null, Result
 from heldout.models import Site
 from heldout.studies.crispness.decoding import PERMUTED, UNTRAINED
@@ -64,6 +63,8 @@ def use_claim(study: CrispnessStudy, each: LatentFinding) -> Claim:
         f"their distance), {'more' if found else 'not shown to be more'} than {nulls} give "
         f"({corrected_text(each.used_p_value, study)})."
     )
+    twin = study.twin_of(each)
+    statement += f" In an untrained twin it is {twin.use.flip.value:+.3f} ({corrected_text(twin.used_p_value, study)})."
     if not found:
         drawn = f"{len(flip.draws)} draws and {flip.groups} groups of pairs"
         statement += limit_text(flip.least_p_value, drawn, len(study.found))
@@ -75,7 +76,9 @@ def crisp_claim(study: CrispnessStudy, each: LatentFinding) -> Claim:
     met = f"{each.latent} met all {len(CRITERIA)} criteria of crispness in {study.model}"
     missed = "; ".join(f"{name} ({shortfall(each, name)})" for name in each.failed)
     missed = f"{each.latent} was not shown to be crisp in {study.model}: not met: {missed}"
-    statement = f"{met if each.crisp else missed}. Thresholds but those of p-values are of point estimates."
+    statement = (
+        f"{met if each.crisp else missed}. Accuracy, selectivity, rank and spread are compared as point estimates."
+    )
     return Claim(f"{each.latent}-crisp", each.latent, None, statement, each.crisp, tuple(size_results(each)))
 
 
@@ -87,7 +90,7 @@ def shortfall(each: LatentFinding, name: str) -> str:
         "selective": "no word recurs" if chosen is None else f"{chosen:+.2f} above control tasks",
         "few directions": "none found" if size.rank is None else f"rank {size.rank}",
         "contained": "nothing shown to be read off" if size.spread == 0 else f"spread {spread_text(each)}",
-        "used": f"{each.use.flip.value:+.3f}, {p_value_text(each.used_p_value)}",
+        "used": f"{each.use.flip.value:+.3f}, p = {each.used_p_value:.3g}",
     }[name]
 
 
@@ -107,7 +110,7 @@ def interval_text(interval: tuple[float, float]) -> str:
 
 def corrected_text(p_value: float, study: CrispnessStudy) -> str:
     count = len(study.found)
-    return f"{p_value_text(p_value)}, {'one latent' if count == 1 else f'corrected over {count} latents (Holm)'}"
+    return f"p = {p_value:.3g}, {'one latent' if count == 1 else f'corrected over {count} latents (Holm)'}"
 
 
 def limit_text(least: float, drawn: str, latents: int) -> str:

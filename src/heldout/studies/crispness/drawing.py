@@ -48,18 +48,19 @@ def drawings(study: CrispnessStudy) -> list[Drawing]:
             "a linear readout; the grey bar goes from chance to a bag of tokens, or to the best exchange of labels. "
             "Middle: how much more accurate it is than readouts of random labels of words; lines go over all of these. "
             "Right: by what share of their distance flipping the latent brings differing pairs nearer than agreeing pairs; "
-            "the bar is the middle 95 % of random directions of the same length. Hollow: not beyond its null, or less "
-            "selective than a crisp latent. Other lines are 95 % intervals.",
+            "the bar is the middle 95 % of random directions of the same length. Hollow: not beyond every null after "
+            "correction, or less selective than a crisp latent. Other lines are 95 % intervals over templates or documents.",
             height(study),
             panels(study, first),
         ),
         Drawing(
             "How many directions does it take, and do polytope boundaries lie between?",
             "Rank, spread and boundary density ratio of each latent",
-            "Left: directions that keep 95 % of the accuracy above chance; the bar begins at the rank that random directions "
-            "need; hollow at the edge: nothing was read off. Middle: directions to remove until nothing is read off; hollow: "
-            "more than were tried. 0: nothing was read off to begin with. Right: boundary density between differing pairs "
-            "over that between agreeing pairs; the bar is the middle 95 % of exchanged pairs.",
+            "Left: directions that keep 95 % of the accuracy above chance, one for a readout of two values; the bar "
+            "begins at the rank that random directions need; hollow at the edge: not shown to be read off. Middle: directions "
+            "to remove until the latent is no longer shown to be read off; hollow: more than were tried; 0: not shown to begin "
+            "with. Right: boundary density between differing pairs over that between agreeing pairs; the bar is the middle "
+            "95 % of exchanges of both in whole groups; hollow: not beyond them after correction. Lines are 95 % intervals.",
             height(study),
             panels(study, second),
         ),

@@ -135,6 +135,10 @@ class CrispnessStudy:
     def twin_of(self, finding: LatentFinding) -> LatentFinding:
         return next(each for each in self.twin if each.latent == finding.latent)
 
+    def met_by_both(self, finding: LatentFinding, name: str) -> bool:
+        """Whether the untrained twin meets a criterion as the model does: training is not what that shows."""
+        return finding.met[name] and self.twin_of(finding).met[name]
+
     def to_json(self) -> dict[str, Any]:
         return {
             "model": self.model,

@@ -12,15 +12,33 @@ from heldout.studies.crispness.findings import CRITERIA, CrispnessStudy, LatentF
 from heldout.studies.drawing import Drawing
 from heldout.studies.pages import claim_list, section, study_page, titled
 
+READING = (
+    "Accuracy on test texts, and that of each null. p is the largest against the nulls, which exchange whole groups of texts, "
+    "corrected over the latents (Holm). Selectivity: accuracy above control tasks."
+)
+USE = (
+    "Flip, removal and distance are differences of the score, a cosine. The p of a flip or removal is the larger against "
+    "random directions and against random signs of groups; each p is corrected over the latents (Holm)."
+)
 GLOSSARY = (
     ("latent", "a variable that people use: the tense of a sentence, whether a passage is code"),
+    (
+        "site",
+        "where the latent is read: resid_pre.0 are the embeddings, resid_post.3 is the stream after the fourth layer",
+    ),
+    ("group", "the texts of one template or document, which are alike: in every test they are exchanged together"),
     ("control task", "a random label for each word, which a readout can only learn by heart (Hewitt and Liang 2019)"),
     ("untrained twin", "the same shape with random weights"),
+    ("bag of tokens", "a readout of how often each token stands in a text, without a model"),
     ("differing and agreeing pairs", "two texts whose values of the latent differ, and two whose values are the same"),
     ("flip", "adding the difference of the class means, fitted on other texts, to one text of a pair"),
     ("contrast", "the change of the score of differing pairs less that of agreeing pairs"),
-    ("rank", "the first directions of repeated readouts that keep 95 % of the accuracy above chance"),
-    ("spread", "how many such directions must be removed until nothing is read off"),
+    (
+        "rank",
+        "the first directions of repeated readouts that keep 95 % of the accuracy above chance; each readout of two values has "
+        "one, so that a rank of 1 says little by itself",
+    ),
+    ("spread", "how many such directions must be removed until it is no longer shown to be read off"),
     (
         "boundary density",
         "neurons of one MLP whose sign changes on the line between the last tokens of two texts, per length",
@@ -39,8 +57,8 @@ def report_page(study: CrispnessStudy, claims: Sequence[Claim], plates: Sequence
         sections=joined(
             section(
                 "The numbers",
-                titled("Read off", None, reading_table(study.found)),
-                titled("Used and shaped", None, use_table(study.found)),
+                titled("Read off", READING, reading_table(study.found)),
+                titled("Used and shaped", USE, use_table(study.found)),
                 titled("The same of the first untrained twin", None, use_table(study.twin)),
             ),
             section("What crisp means here", element("ul", [element("li", f"{k}: {v}") for k, v in CRITERIA.items()])),
@@ -52,31 +70,39 @@ def report_page(study: CrispnessStudy, claims: Sequence[Claim], plates: Sequence
 
 
 def answer(study: CrispnessStudy) -> str:
-    """What was found, in a sentence or two."""
-    crisp = [each.latent for each in study.crisp]
-    rest = [f"{each.latent} ({', '.join(each.failed)})" for each in study.found if not each.crisp]
-    decoded = sum(each.met["decoded"] for each in study.found)
-    used = sum(each.met["used"] for each in study.found)
-    count = len(study.found)
-    first = f"{len(crisp)} of {count} latents were found crisp by all five criteria{': ' + ', '.join(crisp) if crisp else ''}."
-    second = f" Not met by the others: {'; '.join(rest)}." if rest else ""
-    counts = f"{decoded} of {count} were read off as well as is asked and beyond every null, and {used} were found to be used."
-    return f"{first}{second} {counts}"
+    """What was found, in a few sentences."""
+    crisp, count = [each.latent for each in study.crisp], len(study.found)
+    decoded, used = (listed(study, name) for name in ("decoded", "used"))
+    twin = ", ".join(each.latent for each in study.twin if each.met["used"]) or "none"
+    return (
+        f"{len(crisp)} of {count} latents met all five criteria of crispness{': ' + ', '.join(crisp) if crisp else ''}. "
+        f"Read off as well as is asked and beyond every null: {decoded}. Found to be used: {used} (in the untrained twin: "
+        f"{twin}). "
+        "What is marked – was not shown; it may be there all the same."
+    )
+
+
+def listed(study: CrispnessStudy, name: str) -> str:
+    return ", ".join(each.latent for each in study.found if each.met[name]) or "none"
 
 
 def verdict_table(study: CrispnessStudy) -> Markup:
-    rows = [(each.latent, *(mark(each.met[name]) for name in CRITERIA), mark(each.crisp)) for each in study.found]
+    rows = [(each.latent, *(verdict(study, each, name) for name in CRITERIA), mark(each.crisp)) for each in study.found]
     return table(("latent", *CRITERIA, "crisp"), rows)
 
 
+def verdict(study: CrispnessStudy, each: LatentFinding, name: str) -> Markup:
+    return joined(mark(each.met[name]), " twin too" if study.met_by_both(each, name) else None)
+
+
 def mark(met: bool) -> Markup:
-    sign, look = ("✓", "generalised") if met else ("✕", "deceptive")
+    sign, look = ("✓", "generalised") if met else ("–", "undetermined")
     return element("span", sign, class_=f"badge {look}")
 
 
 def reading_table(found: Sequence[LatentFinding]) -> Markup:
     head = (
-        "latent", "site", "first site", "accuracy", "95 % interval", "permuted", "twins", "bag", "p", "not above",
+        "latent", "site", "first site", "accuracy", "95 % interval", "permuted", "twins", "bag", "p, corrected", "not above",
         "groups", "selectivity",
     )  # fmt: skip
     return table(head, [reading_row(each) for each in found])
@@ -95,7 +121,7 @@ def reading_row(each: LatentFinding) -> tuple[str, ...]:
         f"{each.accuracy:.2f}",
         f"{each.interval[0]:.2f} to {each.interval[1]:.2f}",
         *(null(name) for name in (PERMUTED, UNTRAINED, WORDS)),
-        f"{each.p_value:.2g}",
+        f"{each.p_value:.3g}",
         ", ".join(null.name for null in each.not_beaten) or "–",
         str(each.groups),
         "–" if chosen is None else f"{chosen:.2f}",
@@ -104,8 +130,8 @@ def reading_row(each: LatentFinding) -> tuple[str, ...]:
 
 def use_table(found: Sequence[LatentFinding]) -> Markup:
     head = (
-        "latent", "accuracy", "flip", "p", "random, largest", "removal", "p", "distance", "rank", "random rank", "spread",
-        "boundary ratio", "p",
+        "latent", "accuracy", "flip", "p, corrected", "largest of random", "removal", "p, corrected", "distance", "rank",
+        "random rank", "spread", "boundary ratio", "p, corrected",
     )  # fmt: skip
     return table(head, [use_row(each) for each in found])
 
@@ -117,16 +143,16 @@ def use_row(each: LatentFinding) -> tuple[str, ...]:
         each.latent,
         f"{each.accuracy:.2f}",
         f"{flip.value:+.3f}",
-        f"{each.used_p_value:.2g}",
+        f"{each.used_p_value:.3g}",
         f"{max(flip.draws):+.3f}",
         f"{removal.value:+.3f}",
-        f"{each.removal_p_value:.2g}",
+        f"{each.removal_p_value:.3g}",
         f"{flip.gap:.3f}",
         "–" if size.rank is None else str(size.rank),
         "–" if size.random_rank is None else str(size.random_rank),
         f"> {most}" if size.spread is None else str(size.spread),
         "–" if borders is None else f"{borders.ratio:.2f}",
-        "–" if borders is None else f"{each.border_p_value:.2g}",
+        "–" if borders is None else f"{each.border_p_value:.3g}",
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from heldout.data import Suite
 from heldout.errors import InputError, Problem
 from heldout.evidence.provenance import gather_provenance
-from heldout.models import Model, load, load_minilm
+from heldout.models import Model, load
 from heldout.studies.crispness.english import english
 from heldout.studies.crispness.findings import CrispnessStudy
 from heldout.studies.crispness.measuring import Effort, Read, findings_of, read_model
@@ -17,7 +17,7 @@ from heldout.studies.crispness.reading import Progress
 from heldout.studies.crispness.storing import write_crispness
 from heldout.studies.crispness.texts import TextSet, read_text_set, texts_of_suite
 
-ENGLISH, MINILM = "english", "minilm"
+ENGLISH = "english"
 Texts = TextSet | str | Path
 
 
@@ -42,7 +42,7 @@ def crispness(
     texts = chosen_texts(called, text_set, suite, seed)
     texts = texts.only(latents) if latents else texts
     effort = (effort or Effort()).resolved(called, len(texts.latents))
-    opened = model if isinstance(model, Model) else opened_model(model, allow_remote_code=allow_remote_code)
+    opened = model if isinstance(model, Model) else load(model, allow_remote_code=allow_remote_code)
     provenance = gather_provenance(
         weights={"model": opened.digest},
         data={"texts": texts.digest},
@@ -103,7 +103,3 @@ def chosen_texts(called: str, text_set: Texts | None, suite: Suite | str | Path 
     if text_set in (None, ENGLISH):
         return english(seed)
     return read_text_set(called, text_set or "")
-
-
-def opened_model(model: str | Path, *, allow_remote_code: bool) -> Model:
-    return load_minilm() if str(model) == MINILM else load(model, allow_remote_code=allow_remote_code)
