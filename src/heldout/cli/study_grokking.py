@@ -9,7 +9,7 @@ import typer
 
 from heldout.cli.options import Json, Workers, number_of_workers
 from heldout.cli.organisms import parsed_seeds
-from heldout.cli.output import print_study, print_table
+from heldout.cli.output import print_claims, print_study, print_table
 from heldout.cli.progress import progress
 from heldout.cli.shell import resumable
 from heldout.errors import InputError, Problem, Problems
@@ -128,6 +128,7 @@ def chosen_seeds(text: str | None) -> list[int]:
 
 
 def tell(found: GrokkingStudy) -> None:
+    from heldout.studies.grokking.claims import over_seeds
     from heldout.studies.grokking.page import answer
 
     rows = [
@@ -140,6 +141,8 @@ def tell(found: GrokkingStudy) -> None:
     if found.along_training:
         print()
         print_phases(found)
+    print()
+    print_claims(over_seeds(found))
     print(f"\n{answer(found)}")
 
 

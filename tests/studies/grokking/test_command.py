@@ -71,6 +71,7 @@ def test_what_is_printed(command: Command, asked: list[Any], grokked: Any) -> No
     lines = done.stdout.splitlines()
     assert f"seed-0: key frequencies {', '.join(map(str, grokked[0].keys))}" in lines
     assert any(line.startswith("memorisation") and "1 of 1" in line for line in lines)
+    assert any(line.startswith("– Trained pairs are learnt before the others: in 1 of 1 seeds") for line in lines)
     assert lines[-1] == str(Path("out/report.html"))
 
 
@@ -93,6 +94,7 @@ def test_a_model_that_has_not_learnt(command: Command, tmp_path: Path) -> None:
         (["--train", "--split-seed", 1], "--split-seed with --train"),
         (["--train", "--seeds", "4..1"], "--seeds 4..1"),
         (["--train", "--modulus", 8], "modulus 8"),
+        (["--train", "--checkpoints", 5], "5 checkpoints of 2500 steps"),
         (["--weights", "absent.pth"], "no file at absent.pth"),
     ],
 )

@@ -13,7 +13,7 @@ from heldout.models import Site
 from heldout.studies.grokking import ProgressMeasures, Recipe, measures_of
 from heldout.studies.grokking.measures import gini, keys_of, variance_explained
 
-RECIPE = Recipe(modulus=11, width=16, heads=2, mlp_width=24, fraction=0.5, steps=5, checkpoints=2)
+RECIPE = Recipe(modulus=11, width=16, heads=2, mlp_width=24, fraction=0.5, steps=5, checkpoints=6)
 TASK = RECIPE.task(0)
 MODEL = RECIPE.untrained(0)
 KEYS = (4, 1)

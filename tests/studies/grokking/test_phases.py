@@ -7,8 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from heldout.errors import InputError
 from heldout.studies.drawing.bands import band, mean_with_interval
-from heldout.studies.grokking import LossCurves, PhaseSpan, phases
+from heldout.studies.grokking import LossCurves, PhaseSpan, divide, phases
+from heldout.studies.grokking.phases import FEWEST
 
 STEPS = tuple(round(2500 * (place / 39) ** 2) for place in range(40))
 CHANGES = (8, 18, 28, 34)
@@ -49,6 +51,27 @@ def test_a_model_that_only_memorises_never_cleans_up() -> None:
 def test_a_model_that_does_not_change_has_one_phase() -> None:
     ones = np.ones(40)
     assert phases(LossCurves(STEPS, ones, ones, ones, ones)) == (PhaseSpan("plateau", 0, 2500),)
+
+
+@pytest.mark.parametrize("count", [1, 3, FEWEST - 1])
+def test_too_few_checkpoints_for_a_change_are_refused(count: int) -> None:
+    """Five points are one piece of straight line, whatever happens in them: that is no phase that was found."""
+    course = planted(0.0, 0)
+    few = LossCurves(
+        STEPS[:count], *(curve[-count:] for curve in (course.train, course.test, course.train, course.test))
+    )
+    with pytest.raises(InputError) as raised:
+        phases(few)
+    assert f"found:    {count} checkpoints\nexpected: 6 or more: two pieces of 3" in str(raised.value)
+    assert len(divide(np.arange(float(FEWEST - 1)), np.eye(FEWEST - 1) * 9).starts) == 1
+
+
+def test_a_change_in_as_few_as_are_taken_is_found() -> None:
+    """Trained pairs are learnt in the first three of six, the others in the last three."""
+    exact = 10.0 ** np.array(
+        [[0, 0, 0, 0], [-3, 0, 0, 0], [-6, 0, 0, 0], [-6, 0, 0, 0], [-6, -3, -3, 0], [-6, -6, -6, 0]]
+    )
+    assert [span.phase for span in phases(LossCurves(tuple(range(0, 36, 6)), *exact.T))] == ["memorisation", "clean-up"]
 
 
 def test_bands_are_geometric_means_of_losses() -> None:

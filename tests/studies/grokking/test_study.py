@@ -159,7 +159,12 @@ def test_weights_from_a_file(tiny_recipe: Recipe, tmp_path: Path) -> None:
     )
     assert run.last.train_loss == pytest.approx(expected.last.train_loss)
     assert (run.name, run.phases, study.along_training) == ("tiny", (), False)
-    assert (tmp_path / "out" / "report.html").read_text().count("<svg") == 1
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("<svg") == 1
+    assert "Phases were not looked for. Not tested: tiny: 1 checkpoint, and phases need 6" in page
+    assert (
+        json.loads((tmp_path / "out" / "grokking.json").read_text())["runs"][0]["phases_missing"] == run.phases_missing
+    )
 
 
 def published_names(state: dict[str, torch.Tensor], heads: int) -> dict[str, torch.Tensor]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from heldout.studies.drawing.bands import BandPoint, band, mean_with_interval
 from heldout.studies.grokking.measures import ProgressMeasures
-from heldout.studies.grokking.phases import PHASES, LossCurves, PhaseSpan, phases
+from heldout.studies.grokking.nulls import StructureNulls
+from heldout.studies.grokking.phases import FEWEST, PHASES, LossCurves, PhaseSpan, phases
 from heldout.studies.grokking.recipe import Recipe
 from heldout.studies.grokking.structure import Check, checks
 from heldout.studies.grokking.subspaces import SubspaceLosses
@@ -35,13 +36,15 @@ class Measured:
 @dataclass(frozen=True)
 class GrokkingRun:
     """One model along its training, or a single one. `keys` are the key frequencies of the last checkpoint, with which
-    every checkpoint is measured; `neurons` the losses of the neurons' subspace that W_L reads at them, None without."""
+    every checkpoint is measured; `neurons` the losses of the neurons' subspace that W_L reads at them, and `nulls` what the
+    structure is worth, None without."""
 
     name: str
     task: ModularAddition
     keys: tuple[int, ...]
     checkpoints: tuple[Measured, ...]
     neurons: SubspaceLosses | None
+    nulls: StructureNulls | None = None
 
     @property
     def last(self) -> ProgressMeasures:
@@ -53,12 +56,18 @@ class GrokkingRun:
 
     @property
     def checks(self) -> list[Check]:
-        return checks(self.task, self.keys, self.last, self.neurons)
+        return checks(self.task, self.keys, self.last, self.neurons, self.nulls)
+
+    @property
+    def phases_missing(self) -> str | None:
+        """Why phases were not looked for; None where they were."""
+        count = len(self.checkpoints)
+        return None if count >= FEWEST else f"{count} checkpoint{'s' * (count > 1)}, and phases need {FEWEST}"
 
     @property
     def phases(self) -> tuple[PhaseSpan, ...]:
-        """None for a single checkpoint."""
-        if len(self.checkpoints) < 2:
+        """Empty where they were not looked for: see `phases_missing`."""
+        if self.phases_missing is not None:
             return ()
         names = ("train_loss", "test_loss", "restricted", "excluded_train")
         return phases(LossCurves(self.steps, *(np.array(self.values(name)) for name in names)))
@@ -84,8 +93,10 @@ class GrokkingRun:
             "train_learnt_at": self.learnt_at("train_accuracy"),
             "test_learnt_at": self.learnt_at("test_accuracy"),
             "phases": [asdict(span) for span in self.phases],
-            "checks": [asdict(check) for check in self.checks],
+            "phases_missing": self.phases_missing,
+            "checks": [{name: getattr(each, name) for name in ("name", "found", "holds")} for each in self.checks],
             "neurons": None if self.neurons is None else asdict(self.neurons),
+            "nulls": None if self.nulls is None else asdict(self.nulls),
             "last": {"step": self.steps[-1], "digest": self.checkpoints[-1].digest, **self.last.to_json()},
         }
 

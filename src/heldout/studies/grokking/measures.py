@@ -98,12 +98,12 @@ def progress_measures(
 
 def keys_of(model: Model, task: ModularAddition) -> tuple[int, ...]:
     """The key frequencies of a model's logits over all pairs."""
-    return key_frequencies(*logit_waves(_read(model, task)[0], task.pairs))
+    return key_frequencies(*logit_waves(logits_and_neurons(model, task)[0], task.pairs))
 
 
 def measures_of(model: Model, task: ModularAddition, keys: Sequence[int]) -> ProgressMeasures:
     """Everything that is measured of a one-layer transformer; `keys` are the frequencies that the hypothesis names."""
-    logits, neurons = _read(model, task)
+    logits, neurons = logits_and_neurons(model, task)
     frequencies = _by_frequency(model, task, logits, neurons)
     shares = torch.tensor([[each.embedding_share, each.neuron_logit_share] for each in frequencies])
     places = [key - 1 for key in keys]
@@ -138,7 +138,9 @@ def variance_explained(logits: Float[Tensor, "pair number"], cosines: Sequence[f
     return sum(cosine**2 / 2 for cosine in cosines) / float(logits.double().var(correction=0))
 
 
-def _read(model: Model, task: ModularAddition) -> tuple[Float[Tensor, "pair number"], Float[Tensor, "pair neuron"]]:
+def logits_and_neurons(
+    model: Model, task: ModularAddition
+) -> tuple[Float[Tensor, "pair number"], Float[Tensor, "pair neuron"]]:
     """The logits of the numbers and the neurons at `=`."""
     size = batch_size(model, task.tokens.length, kept_per_token=model.d_mlp or 0)
     traces = [

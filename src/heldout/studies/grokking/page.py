@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from heldout.report.html import Markup, element, joined, table
-from heldout.report.pages import document
-from heldout.report.words import held_together, percent, plain_number
-from heldout.studies.drawing.digits import three_digits
-from heldout.studies.grokking.drawing import TITLE, drawings
-from heldout.studies.grokking.findings import GrokkingRun, GrokkingStudy
-from heldout.studies.grokking.structure import Check
-from heldout.studies.pages import glossary, plate
+from collections.abc import Sequence
 
+from heldout.evidence.claims import p_value_text
+from heldout.report.html import Markup, element, joined, table
+from heldout.report.words import held_together, percent, plain_number
+from heldout.studies.drawing.canvas import Drawing
+from heldout.studies.drawing.digits import three_digits
+from heldout.studies.grokking.claims import over_seeds
+from heldout.studies.grokking.drawing import TITLE
+from heldout.studies.grokking.findings import GrokkingRun, GrokkingStudy
+from heldout.studies.grokking.nulls import PAIRS
+from heldout.studies.grokking.structure import Check
+from heldout.studies.pages import claim_list, section, study_page, titled
+
+COMMAND = "heldout study grokking"
+NULLS = (
+    "The same readings where there is nothing to find: of random sets of as many other frequencies; of the model with the "
+    "entries of every weight shuffled, at the best of its own frequencies; of random subspaces of the same rank. The p-value "
+    "is the share of draws that are as good, the model itself counted."
+)
 WORDS = (
     ("trained and other pairs", "pairs (a, b) that the model is trained on, and those that it never sees"),
     ("key frequencies", "those k whose cos and sin of 2πk(a + b − c)/p in the logits of the last checkpoint stand out: at "
@@ -33,28 +44,31 @@ HINDSIGHT = (
 )
 
 
-def report_page(study: GrokkingStudy) -> str:
-    return document(
-        TITLE,
-        _header(study),
-        element("section", element("h2", "The figure"), map(plate, drawings(study))),
-        _numbers(study),
-        glossary(WORDS),
-    )
-
-
-def _header(study: GrokkingStudy) -> Markup:
+def report_page(study: GrokkingStudy, plates: Sequence[Drawing]) -> str:
     task, n = study.runs[0].task, len(study.runs)
     models = f"{n} models" if n > 1 else f"the model {study.runs[0].name}"
-    facts = f"a + b modulo {task.modulus}, trained on {percent(task.fraction)} of all pairs; {models}"
-    return element(
-        "header",
-        element("p", "heldout study grokking", class_="eyebrow"),
-        element("h1", TITLE),
-        element("p", held_together(facts), class_="facts"),
-        element("p", held_together(answer(study))),
-        element("p", HINDSIGHT, class_="note") if study.along_training else None,
-        _check_table(study),
+    summary = over_seeds(study)
+    return study_page(
+        command=COMMAND,
+        title=TITLE,
+        facts=f"a + b modulo {task.modulus}, trained on {percent(task.fraction)} of all pairs; {models}",
+        answer=joined(
+            element("p", held_together(answer(study))),
+            element("p", HINDSIGHT, class_="note") if study.along_training else None,
+            _check_table(study),
+        ),
+        drawings=plates,
+        sections=[
+            *([section("Over seeds" if n > 1 else "Along training", claim_list(summary))] if summary else []),
+            section(
+                "The numbers",
+                titled("The last checkpoint", None, _last_table(study)),
+                titled("Against nulls", NULLS, _null_table(study)),
+                titled("Its key frequencies", None, [_frequency_table(run) for run in study.runs]),
+                titled("Phases", None, _phase_table(study)) if study.along_training else None,
+            ),
+        ],
+        words=WORDS,
     )
 
 
@@ -88,22 +102,26 @@ def _check_cell(checks: list[Check], name: str) -> Markup:
     return joined(element("span", mark, class_=f"badge {look}"), "\u00a0", check.found.replace(" ", "\u00a0"))
 
 
-def _numbers(study: GrokkingStudy) -> Markup:
-    along = [element("h3", "Phases"), _phase_table(study)] if study.along_training else []
-    return element(
-        "section",
-        element("h2", "The numbers"),
-        element("h3", "The last checkpoint"),
-        _last_table(study),
-        element("h3", "Its key frequencies"),
-        [_frequency_table(run) for run in study.runs],
-        along,
-    )
-
-
 def _last_table(study: GrokkingStudy) -> Markup:
     rows = [(words, *(read(run) for run in study.runs)) for words, read in QUANTITIES]
     return table(("", *(run.name for run in study.runs)), rows)
+
+
+def _null_table(study: GrokkingStudy) -> Markup:
+    rows = [
+        (run.name, plain_words(result.quantity), three_digits(result.effect), result.unit, null.name,
+         three_digits(null.mean), str(null.n), p_value_text(null.p_value))
+        for run in study.runs
+        for check in run.checks
+        for result in check.results
+        for null in result.nulls
+        if null.p_value is not None
+    ]  # fmt: skip
+    return table(("run", "measured", "value", "unit", "null", "its mean", "of", "chance"), rows)
+
+
+def plain_words(quantity: str) -> str:
+    return quantity.replace("_", " ")
 
 
 def _frequency_table(run: GrokkingRun) -> Markup:
@@ -149,7 +167,10 @@ QUANTITIES = (
     ("excluded loss, trained pairs", lambda run: three_digits(run.last.excluded_train)),
     ("excluded loss, other pairs", lambda run: three_digits(run.last.excluded_test)),
     ("random other frequencies excluded, trained pairs", lambda run: _optional(run.last.random_excluded_train)),
-    ("the neurons’ subspace alone, all pairs", lambda run: run.neurons and three_digits(run.neurons.restricted)),
+    (
+        f"the neurons’ subspace alone, at most {PAIRS} pairs",
+        lambda run: run.neurons and three_digits(run.neurons.restricted),
+    ),
     ("without the neurons’ subspace", lambda run: run.neurons and three_digits(run.neurons.excluded)),
     ("variance of logits explained", lambda run: f"{run.last.logit_variance_explained:.3f}"),
     ("W_L at key frequencies", lambda run: f"{run.last.neuron_logit_key_share:.3f}"),

@@ -14,10 +14,14 @@ from typing import Literal, final
 
 import numpy as np
 
+from heldout.errors import InputError, Problem
 from heldout.studies.change_points import Array, divide
 
 Phase = Literal["memorisation", "circuit formation", "clean-up", "plateau", "settled"]
 PHASES: tuple[Phase, ...] = ("memorisation", "circuit formation", "clean-up", "plateau", "settled")
+SHORTEST = 3
+FEWEST = 2 * SHORTEST
+"""Points in which there can be a change: with fewer there is one piece, whatever happens in it."""
 MOVES = 0.1
 """A loss moves in a piece where it changes by this share of its whole range, on a logarithmic scale."""
 
@@ -49,11 +53,20 @@ class LossCurves:
         return np.log10(np.stack([self.train, self.test, self.restricted, self.excluded], axis=1))
 
 
-def phases(curves: LossCurves, *, shortest: int = 3) -> tuple[PhaseSpan, ...]:
+def phases(curves: LossCurves) -> tuple[PhaseSpan, ...]:
     """The phases in their order; pieces of one name that follow each other are one. Change-points are found over the
-    square root of the step, at which early and late changes are about equally long."""
+    square root of the step, at which early and late changes are about equally long.
+
+    Raises InputError for fewer than FEWEST checkpoints."""
+    if len(curves.steps) < FEWEST:
+        problem = Problem(
+            f"{len(curves.steps)} checkpoints",
+            f"{FEWEST} or more: two pieces of {SHORTEST}, with a change between them",
+            "measure more checkpoints of the run",
+        )
+        raise InputError("phases(curves)", problem)
     logarithms = curves.logarithms
-    division = divide(np.sqrt(np.array(curves.steps, dtype=np.float64)), logarithms, shortest=shortest)
+    division = divide(np.sqrt(np.array(curves.steps, dtype=np.float64)), logarithms, shortest=SHORTEST)
     edges = [*division.starts, len(curves.steps)]
     names = _names([_moves(logarithms, start, end) for start, end in pairwise(edges)])
     spans: list[PhaseSpan] = []

@@ -13,6 +13,7 @@ from heldout.models.architectures.plain import PLAIN
 from heldout.models.dimensions import Dimensions
 from heldout.models.plain_transformer import PlainConfig, PlainTransformer
 from heldout.seeds import torch_generator
+from heldout.studies.grokking.phases import FEWEST
 from heldout.studies.grokking.task import ModularAddition
 
 PROMPT_LENGTH = 3
@@ -52,9 +53,11 @@ class Recipe:
         for name in ("mlp_width", "steps"):
             if getattr(self, name) < 1:
                 problems.add(f"{name} {getattr(self, name)}", "1 or more", "give a larger number")
-        if not 2 <= self.checkpoints <= self.steps + 1:
-            found = f"{self.checkpoints} checkpoints of {self.steps} steps"
-            problems.add(found, "2 or more, and no more than there are steps to keep", "give fewer checkpoints")
+        found = f"{self.checkpoints} checkpoints of {self.steps} steps"
+        if self.checkpoints < FEWEST:
+            problems.add(found, f"{FEWEST} or more, as phases need", "give more checkpoints")
+        elif self.checkpoints > self.steps + 1:
+            problems.add(found, "no more than there are steps to keep", "give fewer checkpoints, or more steps")
         for name in ("learning_rate", "epsilon"):
             if not getattr(self, name) > 0:
                 problems.add(f"{name} {getattr(self, name)}", "a number above 0", "correct it")

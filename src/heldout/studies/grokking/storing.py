@@ -9,7 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from heldout.evidence import Claim, Provenance
+from heldout.evidence import Provenance
+from heldout.studies.grokking.claims import claims_of
 from heldout.studies.grokking.drawing import TITLE, drawings
 from heldout.studies.grokking.findings import GrokkingStudy
 from heldout.studies.grokking.measures import FrequencyMeasures, ProgressMeasures
@@ -34,30 +35,22 @@ PHASES = pa.schema({"run": TEXT, "seed": COUNT, "phase": TEXT, "start": COUNT, "
 
 
 def write_grokking(study: GrokkingStudy, out: Path, provenance: Provenance) -> None:
+    claims, plates = claims_of(study), drawings(study)
     write_study(
         out,
         name="grokking",
         title=TITLE,
         provenance=provenance,
-        claims=claims_of(study),
+        claims=claims,
         tables={
             "measures": table_of(_measure_rows(study), MEASURES),
             "frequencies": table_of(_frequency_rows(study), FREQUENCIES),
             "phases": table_of(_phase_rows(study), PHASES),
         },
         summary=study.to_json(),
-        drawings=drawings(study),
-        page=report_page(study),
+        drawings=plates,
+        page=report_page(study, plates),
     )
-
-
-def claims_of(study: GrokkingStudy) -> Iterator[Claim]:
-    """Each check of each run. What does not hold was looked for and not found."""
-    for run in study.runs:
-        for number, check in enumerate(run.checks, 1):
-            holds = "holds" if check.holds else "does not hold"
-            statement = f"{run.name}, last checkpoint: {check.name}: {holds} ({check.found})."
-            yield Claim(f"{run.name}-{number}", "modular addition", None, statement, check.holds)
 
 
 def _places(study: GrokkingStudy) -> Iterator[tuple[dict[str, Any], tuple[int, ...], ProgressMeasures]]:

@@ -17,6 +17,7 @@ from heldout.studies.grokking.fast_path import only_layer
 from heldout.studies.grokking.findings import GrokkingRun, GrokkingStudy, Measured
 from heldout.studies.grokking.fourier import real_basis
 from heldout.studies.grokking.measures import ProgressMeasures, keys_of, neuron_logits, progress_measures
+from heldout.studies.grokking.nulls import DRAWS, PAIRS, StructureNulls, structure_nulls
 from heldout.studies.grokking.recipe import Recipe
 from heldout.studies.grokking.storing import write_grokking
 from heldout.studies.grokking.subspaces import Subspace, SubspaceLosses, subspace_losses
@@ -25,9 +26,6 @@ from heldout.studies.grokking.training import Progress, trained
 
 MEASURED = "measured"
 RUNS = "runs"
-DRAWS = 19
-PAIRS = 1000
-"""On so many pairs random subspaces are tried: it takes 40 forward passes over them."""
 
 
 def grokking_of_training(
@@ -116,10 +114,13 @@ def measured_run(
         keys = keys_of(last, task)
         settings = {"modulus": task.modulus, "fraction": task.fraction, "seed": task.seed, "keys": list(keys)}
         cells = measure_along(suite, progress_measures, out / MEASURED, settings=settings, progress=progress)
-        (neurons,) = measure_along(suite.select(suite.steps[-1:]), neuron_losses, out / MEASURED, settings=settings)
+        at_the_end = suite.select(suite.steps[-1:])
+        (neurons,) = measure_along(at_the_end, neuron_losses, out / MEASURED, settings=settings)
+        (nulls,) = measure_along(at_the_end, structure_nulls, out / MEASURED, settings=settings)
     checkpoints = (Measured(cell.step, cell.digest, ProgressMeasures.from_json(cell.value)) for cell in cells)
     subspace = None if neurons.value is None else SubspaceLosses.from_json(neurons.value)
-    return GrokkingRun(suite.name, task, keys, tuple(checkpoints), subspace)
+    structure = None if nulls.value is None else StructureNulls.from_json(nulls.value)
+    return GrokkingRun(suite.name, task, keys, tuple(checkpoints), subspace, structure)
 
 
 def neuron_losses(
