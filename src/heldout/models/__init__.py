@@ -8,9 +8,10 @@ from heldout.models.intervene import Add, Edit, MeanAblate, Project, Resample, S
 from heldout.models.loading import load
 from heldout.models.metrics import LogitsFunction, Metric, TokenLogits
 from heldout.models.model import Meter, Model
+from heldout.models.packaged import minilm_folder
 from heldout.models.research_weights import load_research_weights
 from heldout.models.self_check import AccessReport, check_access
-from heldout.models.sentence_encoders import embedded, load_minilm, minilm_folder, sentence_vectors
+from heldout.models.sentence_encoders import embedded, sentence_vectors
 from heldout.models.sites import SITE_SHAPES, Site
 from heldout.models.sublayers import Sublayer, Sublayers
 from heldout.models.sweep import SweepPlan, SweepValues, plan_sweep, sweep
@@ -52,7 +53,6 @@ __all__ = [
     "embedded",
     "encoder_model",
     "load",
-    "load_minilm",
     "load_research_weights",
     "log_spaced_steps",
     "measure_along",

