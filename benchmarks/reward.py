@@ -4,8 +4,9 @@
 
 Trains one model a seed for each of three sets of coefficients (built once into the folder), reads each by the study, and
 prints, by set: in how many models signs and ranks of the features were found as planted and nothing else was found, slopes
-in units of quality beside what was planted, completeness errors, what ablation took from each slope and from accuracy on
-quality, and what the best of 64 gained. One thread; about half a minute of a core each.
+in units of quality beside what was planted and how many intervals hold it, completeness errors, what ablation took from each
+slope and from accuracy on quality, what the best of 64 gained, and what holds over the models. One thread; about half a
+minute of a core each.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 
 from heldout.studies.reward import PlantedReward, Reading, build_planted, reward
 from heldout.studies.reward.findings import is_cause
+from heldout.studies.reward.over_models import over_models
 from heldout.studies.reward.pairs import QUALITY
 
 SETS: dict[str, tuple[str, dict[str, float]]] = {
@@ -57,8 +59,10 @@ def print_set(name: str, coefficients: Mapping[str, float], readings: Sequence[R
     )
     print(f"  ranks as planted: {sum(ranks_hold(each, coefficients) for each in readings)} of {n}")
     for feature, value in coefficients.items():
-        slopes = [each.slope(feature).value / each.quality.value for each in readings]
-        print(f"  {feature}: planted {value:+.2f}, found {' '.join(f'{slope:+.3f}' for slope in slopes)}")
+        ratios = [each.slope(feature).in_quality for each in readings]
+        told = " ".join("unknown" if ratio is None else f"{ratio.value:+.3f}" for ratio in ratios)
+        covered = sum(ratio is not None and ratio.interval[0] <= value <= ratio.interval[1] for ratio in ratios)
+        print(f"  {feature}: planted {value:+.2f}, found {told}; inside the interval {covered} of {n}")
     for kind in ("component", "token", "feature"):
         print(f"  completeness error, {kind}s: at most {max(each.completeness_error(kind) for each in readings):.2g}")
     ablations = [each for reading in readings for each in reading.ablations]
@@ -71,12 +75,23 @@ def print_set(name: str, coefficients: Mapping[str, float], readings: Sequence[R
         )
         print(f"random at most {max(max(each.random) for each in ablations):.0%};", end=" ")
         print(f"accuracy on quality changes by {-max(lost):+.1%} to {-min(lost):+.1%}")
+        print(f"  p-values, corrected: at most {max(each.p_value for each in ablations):.2g}")
         print(
             f"  the direction carries the feature and not quality: {sum(map(is_cause, ablations))} of {len(ablations)}"
         )
     for feature in (QUALITY, *coefficients):
         gains = [each.best_of_n[0].at(feature, 64).gain for each in readings]
-        print(f"  best of 64, {feature}: {' '.join(f'{gain:+.2f}' for gain in gains)} SD")
+        chance = (
+            ""
+            if feature == QUALITY
+            else f"; scores shuffled, p = {' '.join(f'{each.best_of_n[0].null(feature).p_value:.2g}' for each in readings)}"
+        )
+        print(f"  best of 64, {feature}: {' '.join(f'{gain:+.2f}' for gain in gains)} SD{chance}")
+    for over in over_models([each.spurious for each in readings], seed=0):
+        if over.mean is not None and over.interval is not None:
+            low, high = over.interval
+            said = f"{over.mean:+.3f} ({low:+.3f} to {high:+.3f}), p = {over.p_value:.2g}"
+            print(f"  over {n} models, {over.feature}: {said}, {'found' if over.found else 'not found'}")
 
 
 def signs_hold(reading: Reading, coefficients: Mapping[str, float]) -> bool:

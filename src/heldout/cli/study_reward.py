@@ -13,6 +13,7 @@ from heldout.cli.progress import progress
 
 if TYPE_CHECKING:
     from heldout.studies.reward import Reading, RewardStudy
+    from heldout.studies.reward.slopes import Slope
 
 
 def reward_command(
@@ -68,15 +69,33 @@ def tell(found: RewardStudy) -> None:
 
 def print_reading(reading: Reading) -> None:
     taken = {each.feature: each for each in reading.ablations}
-    rows: list[tuple[str, str, str, str, str, str]] = []
+    rows: list[tuple[str, ...]] = []
     for slope in reading.slopes:
         low, high = slope.interval
         own = taken.get(slope.feature)
         without = "" if own is None else f"{own.slope_after:+.3f}"
         kept = "" if own is None else f"{own.quality_before:.1%} → {own.quality_after:.1%}"
         interval = f"{low:+.3f} to {high:+.3f}"
-        rows.append((slope.feature, f"{slope.value:+.3f}", interval, slope.reading, without, kept))
+        rows.append((slope.feature, f"{slope.value:+.3f}", interval, in_quality(slope), slope.reading, without, kept))
     print(reading.name)
-    print_table(("feature", "slope", "95 % interval", "", "without its direction", "accuracy on quality"), rows)
+    heads = (
+        "feature",
+        "slope",
+        "95 % interval",
+        "in units of quality",
+        "",
+        "without its direction",
+        "accuracy on quality",
+    )
+    print_table(heads, rows)
     errors = ", ".join(f"{kind}s {reading.completeness_error(kind):.2g}" for kind in ("component", "token", "feature"))
     print(f"completeness error: {errors}")
+
+
+def in_quality(slope: Slope) -> str:
+    from heldout.studies.reward.pairs import QUALITY
+
+    if slope.in_quality is None:
+        return "" if slope.feature == QUALITY else "not known"
+    low, high = slope.in_quality.interval
+    return f"{slope.in_quality.value:+.3f} ({low:+.3f} to {high:+.3f})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
@@ -11,38 +12,27 @@ import torch
 from heldout.models import Site
 from heldout.studies.reward.best_of_n import expected_of_best
 from heldout.studies.reward.directions import FeatureDirections
-from heldout.studies.reward.pairs import Pair, PairSet
+from heldout.studies.reward.pairs import PairSet
 from heldout.studies.reward.scoring import Place, Scores
 from heldout.studies.reward.slopes import slopes_of
 from heldout.studies.reward.token_edits import MOST_EDITS, EditedText
 
-
-def scored_pairs(slopes: dict[str, float], noise: float) -> tuple[PairSet, Scores]:
-    """Twelve groups of two test pairs of each feature, of 1 to 3 units, whose slopes are known but for `noise`."""
-    generator = np.random.default_rng(0)
-    pairs, scores = list[Pair](), dict[str, float]()
-    for feature, slope in slopes.items():
-        for n in range(24):
-            more, less, amount = f"{feature} {n} more", f"{feature} {n} less", float(n % 3 + 1)
-            pairs.append(Pair(f"{feature}{n}", feature, more, less, amount, f"g{n // 2}", "test"))
-            scores[less] = float(generator.normal())
-            scores[more] = scores[less] + amount * (slope + noise * float(generator.normal()))
-    return PairSet(tuple(pairs), ""), Scores(scores)
+ScoredPairs = Callable[..., tuple[PairSet, Scores]]
 
 
-def test_slopes_are_differences_by_unit() -> None:
+def test_slopes_are_differences_by_unit(scored_pairs: ScoredPairs) -> None:
     found = slopes_of(*scored_pairs({"quality": 2.0, "length": 0.5, "tone": -0.7, "none": 0.0}, noise=0.0), seed=0)
     assert [slope.value for slope in found] == pytest.approx([2.0, 0.5, -0.7, 0.0])
     assert [slope.reading for slope in found] == ["rewarded", "rewarded", "punished", "negligible"]
 
 
-def test_noise_alone_is_no_finding() -> None:
+def test_noise_alone_is_no_finding(scored_pairs: ScoredPairs) -> None:
     found = slopes_of(*scored_pairs({"quality": 2.0, "a": 0.0, "b": 0.0, "c": 0.0}, noise=2.0), seed=0)
     assert not any(slope.found for slope in found[1:])
     assert any(slope.reading == "undecided" for slope in found[1:])
 
 
-def test_the_null_is_centred_whatever_the_slope() -> None:
+def test_the_null_is_centred_whatever_the_slope(scored_pairs: ScoredPairs) -> None:
     _, slope = slopes_of(*scored_pairs({"quality": 2.0, "length": 0.5}, noise=0.1), seed=0)
     assert slope.null[0] < 0 < slope.null[1] < slope.value
     assert slope.p_value < 0.01

@@ -11,6 +11,7 @@ import pytest
 
 from heldout.evidence.study_record import StudyRecord
 from heldout.studies.reward import RewardStudy
+from heldout.studies.reward.changes import Change
 from heldout.studies.reward.findings import is_cause
 from heldout.studies.reward.pairs import QUALITY
 
@@ -31,6 +32,7 @@ def test_signs_and_ranks_are_those_that_were_planted(study: RewardStudy, coeffic
 def test_slopes_are_as_large_as_planted(study: RewardStudy, coefficients: dict[str, float]) -> None:
     """In units of quality; training leaves some error."""
     for found in study.over_models:
+        assert found.mean is not None
         assert found.mean == pytest.approx(coefficients[found.feature], abs=0.15)
 
 
@@ -42,7 +44,8 @@ def test_a_slope_that_was_not_planted_is_not_found_in_the_other_model(study: Rew
 
 
 def test_what_changed_is_what_was_planted_otherwise(study: RewardStudy) -> None:
-    changes = {change.feature: change for change in study.changes}
+    changes = {change.feature: change for change in study.changes if isinstance(change, Change)}
+    assert len(changes) == len(study.changes)
     assert {name for name, change in changes.items() if change.found} == {"length", "format", "agreement", "politeness"}
     assert changes["length"].difference > 0 > changes["politeness"].difference
 

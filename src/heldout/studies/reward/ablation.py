@@ -6,7 +6,8 @@ same length, at the same site, say what taking away any direction does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -17,13 +18,13 @@ from heldout.models import Model, Set, Site, batch_size
 from heldout.models.batching import batches_by_length
 from heldout.models.scores import refuse_values_that_are_not_finite, text_tokens
 from heldout.seeds import torch_generator
-from heldout.statistics import mean_interval
+from heldout.statistics import holm, mean_interval, permutation_p_value
 from heldout.studies.reward.directions import FeatureDirections
-from heldout.studies.reward.pairs import QUALITY, Pair, PairSet, group_means
+from heldout.studies.reward.pairs import ALPHA, QUALITY, Pair, PairSet, group_means
+from heldout.studies.reward.ratios import ByGroup, ratio_of
 from heldout.studies.reward.scoring import Place, Scores
-from heldout.studies.reward.slopes import accuracy, mean_slope, slope_per_pair
+from heldout.studies.reward.slopes import accuracy, by_group, mean_slope, slope_per_pair
 
-RANDOM_DIRECTIONS = 19
 STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
 MOST_LAYERS = 6
 """At which places are tried, at even distances where a model has more."""
@@ -36,12 +37,15 @@ KEPT = 0.02
 class Ablation:
     """What became of a feature's slope, and of quality, when its direction was taken out.
 
-    `reduction` is 1 − |slope after| / |slope before|, as are those of `random`; accuracies are shares of test pairs of
-    quality whose better text has the higher score."""
+    `reduction` is 1 − |slope after| / |slope before|, as are those of `random`; `reduction_interval` has the error of both
+    slopes, over groups of test pairs (None where that before is not told from 0). `p_value` is the share of random
+    directions that reduce the slope as much, the feature's counted, corrected over all features that were taken out
+    (Holm). Accuracies are shares of test pairs of quality whose better text has the higher score."""
 
     feature: str
     place: str
     strength: float
+    groups: int
     slope_before: float
     slope_after: float
     interval_after: tuple[float, float]
@@ -50,15 +54,12 @@ class Ablation:
     quality_slope_before: float
     quality_slope_after: float
     random: tuple[float, ...]
+    reduction_interval: tuple[float, float] | None
+    p_value: float
 
     @property
     def reduction(self) -> float:
         return reduction(self.slope_before, self.slope_after)
-
-    @property
-    def p_value(self) -> float:
-        """The share of random directions that reduce the slope as much, this one counted."""
-        return (sum(each >= self.reduction for each in self.random) + 1) / (len(self.random) + 1)
 
 
 def candidate_places(model: Model) -> list[Place]:
@@ -71,26 +72,41 @@ def candidate_places(model: Model) -> list[Place]:
     ]
 
 
-def ablate(model: Model, feature: str, pairs: PairSet, chosen: FeatureDirections, seed: int) -> Ablation:
-    """What taking the feature out at the chosen place does to test pairs."""
+def ablations_of(
+    model: Model, pairs: PairSet, chosen: Mapping[str, FeatureDirections], seed: int
+) -> tuple[Ablation, ...]:
+    """Of each feature at its place. There are as many random directions as it takes for one that none of them equals to
+    be told from chance among all features."""
+    random = math.ceil(len(chosen) / ALPHA)
+    alone = [ablate(model, feature, pairs, place, random, seed) for feature, place in chosen.items()]
+    corrected = holm([each.p_value for each in alone])
+    return tuple(replace(each, p_value=p_value) for each, p_value in zip(alone, corrected, strict=True))
+
+
+def ablate(model: Model, feature: str, pairs: PairSet, chosen: FeatureDirections, n_random: int, seed: int) -> Ablation:
+    """What taking the feature out at the chosen place does to test pairs; the p-value is not corrected."""
     own, quality = pairs.of(feature, "test"), pairs.of(QUALITY, "test")
     before = ablated_scores(model, None, feature, [*own, *quality])
     after = ablated_scores(model, chosen, feature, [*own, *quality])
     interval = mean_interval(group_means(own, slope_per_pair(own, after)))
     assert interval is not None, "check_pairs asks for more than two groups"
-    slope = mean_slope(own, before)
+    slope, left = mean_slope(own, before), mean_slope(own, after)
+    random = random_reductions(model, chosen, feature, own, slope, n_random, seed)
     return Ablation(
         feature=feature,
         place=str(chosen.place),
         strength=chosen.strength,
+        groups=len(by_group(own, before)),
         slope_before=slope,
-        slope_after=mean_slope(own, after),
+        slope_after=left,
         interval_after=interval,
         quality_before=accuracy(quality, before),
         quality_after=accuracy(quality, after),
         quality_slope_before=mean_slope(quality, before),
         quality_slope_after=mean_slope(quality, after),
-        random=tuple(random_reductions(model, chosen, feature, own, slope, seed)),
+        random=tuple(random),
+        reduction_interval=reduction_interval(by_group(own, before), by_group(own, after)),
+        p_value=permutation_p_value(reduction(slope, left), np.array(random)),
     )
 
 
@@ -123,17 +139,25 @@ def with_best_strength(model: Model, feature: str, own: Sequence[Pair], place: F
 
 
 def random_reductions(
-    model: Model, place: FeatureDirections, feature: str, own: Sequence[Pair], slope: float, seed: int
+    model: Model, place: FeatureDirections, feature: str, own: Sequence[Pair], slope: float, n: int, seed: int
 ) -> list[float]:
     generator = torch_generator(seed, "random directions", feature)
-    scores = (
-        ablated_scores(model, place.with_random(feature, generator), feature, own) for _ in range(RANDOM_DIRECTIONS)
-    )
+    scores = (ablated_scores(model, place.with_random(feature, generator), feature, own) for _ in range(n))
     return [reduction(slope, mean_slope(own, each)) for each in scores]
 
 
 def reduction(before: float, after: float) -> float:
     return 1 - abs(after) / abs(before) if before else 0.0
+
+
+def reduction_interval(before: ByGroup, after: ByGroup) -> tuple[float, float] | None:
+    """That of 1 − |after / before|."""
+    left = ratio_of(after, before)
+    if left is None:
+        return None
+    low, high = left.interval
+    least = 0.0 if low <= 0.0 <= high else min(abs(low), abs(high))
+    return (1.0 - max(abs(low), abs(high)), 1.0 - least)
 
 
 def ablated_scores(model: Model, place: FeatureDirections | None, feature: str, pairs: Sequence[Pair]) -> Scores:

@@ -135,11 +135,15 @@ def chosen(name: str, n: int, amounts: Array, scores: Array) -> Chosen:
 
 def expected_of_best(amounts: Array, scores: Array, n: int) -> Array:
     """The mean amount in the best by score of n candidates drawn without replacement, by prompt; ties share."""
+    return (chances_of_being_best(scores, n) * amounts).sum(axis=1)
+
+
+def chances_of_being_best(scores: Array, n: int) -> Array:
+    """Of each candidate [prompt, candidate]."""
     count = scores.shape[1]
     ranks = np.arange(1, count + 1)
     chances = np.where(ranks >= n, np.exp(log_choose(np.maximum(ranks - 1, n - 1), n - 1) - log_choose(count, n)), 0.0)
-    shared = np.stack([shares_of_ties(row, chances) for row in scores])
-    return (shared * amounts).sum(axis=1)
+    return np.stack([shares_of_ties(row, chances) for row in scores])
 
 
 def shares_of_ties(scores: Array, chances: Array) -> Array:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from heldout.evidence import Claim
+from heldout.evidence.claims import p_value_text
 from heldout.execution.result import Null, Result
 from heldout.studies.reward.ablation import Ablation
 from heldout.studies.reward.best_of_n import Chosen
-from heldout.studies.reward.changes import Change
-from heldout.studies.reward.findings import COMPLETE, OverModels, Reading, RewardStudy, is_cause
-from heldout.studies.reward.pairs import QUALITY
-from heldout.studies.reward.slopes import DRAWS, WORTH, Slope
+from heldout.studies.reward.claims_between_models import change_claims, models_claim
+from heldout.studies.reward.findings import COMPLETE, Reading, RewardStudy, is_cause
+from heldout.studies.reward.pairs import ALPHA, QUALITY
+from heldout.studies.reward.shuffling import Shuffled
+from heldout.studies.reward.slopes import DRAWS, TURNED, UNITS, WORTH, Slope
 
 SCORE = "score"
 
@@ -24,35 +27,61 @@ def claims_of(study: RewardStudy) -> Iterator[Claim]:
         yield completeness_claim(name, reading)
         yield from (ablation_claim(name, reading, each) for each in reading.ablations)
         yield from exploitation_claims(name, reading)
-    yield from (change_claim(study, change) for change in study.changes)
+    yield from change_claims(study)
     if len(study.readings) > 1:
-        yield from (models_claim(each) for each in study.over_models)
+        yield from (models_claim(each, study) for each in study.over_models)
 
 
 def slope_claim(name: str, reading: Reading, slope: Slope) -> Claim:
-    low, high = slope.interval
-    figures = f"{slope.value:+.3f} a unit (95 % from {low:+.3f} to {high:+.3f}; a unit of quality {reading.quality.value:+.3f})"
-    said = {
-        "rewarded": f"{reading.name} rewards {slope.feature}: {figures}.",
-        "punished": f"{reading.name} punishes {slope.feature}: {figures}.",
-        "negligible": f"A slope of {slope.feature} beyond {WORTH:g} units of quality was not found in {reading.name}, and the "
-        f"interval leaves no room for one: {figures}.",
-        "undecided": f"A slope of {slope.feature} beyond {WORTH:g} units of quality was not found in {reading.name} by "
-        f"{slope.pairs} pairs, which do not exclude one: {figures}.",
-    }
-    null = Null("permuted orientation of pairs", 0.0, max(map(abs, slope.null)), DRAWS, slope.p_value)
+    null = Null(TURNED, 0.0, max(map(abs, slope.null)), DRAWS, slope.p_value)
     result = Result(
         "contrastive_pairs", "slope", SCORE, slope.value, slope.groups, slope.interval, (null,), split="test"
     )
-    return Claim(f"{name}-slope-{slope.feature}", slope.feature, None, said[slope.reading], slope.found, (result,))
+    results = [result]
+    if slope.in_quality is not None:
+        told = {"unit": UNITS, "effect": slope.in_quality.value, "interval": slope.in_quality.interval}
+        results.insert(0, replace(result, **told, nulls=()))
+    statement = slope_statement(reading, slope)
+    return Claim(f"{name}-slope-{slope.feature}", slope.feature, None, statement, slope.found, tuple(results))
+
+
+def slope_statement(reading: Reading, slope: Slope) -> str:
+    low, high = slope.interval
+    score = (
+        f"{slope.value:+.3f} of the score a unit (95 % from {low:+.3f} to {high:+.3f}; {p_value_text(slope.p_value)})"
+    )
+    if slope.in_quality is None:
+        low, high = reading.quality.interval
+        return (
+            f"What {slope.feature} is worth to {reading.name} in units of quality is not known: a slope of quality was not "
+            f"found by {reading.quality.pairs} pairs ({reading.quality.value:+.3f}, 95 % from {low:+.3f} to {high:+.3f}). "
+            f"It gives {score}."
+        )
+    low, high = slope.in_quality.interval
+    figures = f"{slope.in_quality.value:+.3f} units of quality (95 % from {low:+.3f} to {high:+.3f}), {score}"
+    beyond = f"A slope of {slope.feature} beyond {WORTH:g} units of quality"
+    searched = f"{beyond} was not found in {reading.name} by {slope.pairs} pairs"
+    said = {
+        "rewarded": f"{reading.name} rewards {slope.feature}: {figures}.",
+        "punished": f"{reading.name} punishes {slope.feature}: {figures}.",
+        "negligible": f"{searched}, whose 95 % interval leaves one out: {figures}.",
+        "undecided": f"{searched}, which do not exclude one: {figures}.",
+    }
+    return said[slope.reading]
 
 
 def completeness_claim(name: str, reading: Reading) -> Claim:
     errors = {kind: reading.completeness_error(kind) for kind in ("component", "token", "feature")}
     holds = max(errors["component"], errors["token"]) <= COMPLETE
+    figures = (
+        f"{errors['component']:.2g} and {errors['token']:.2g} of them are left over; named features leave over "
+        f"{errors['feature']:.2g}."
+    )
     statement = (
-        f"Score differences of {reading.name} are the sum of what components and tokens give to them, but for "
-        f"{errors['component']:.2g} and {errors['token']:.2g} of them; named features leave over {errors['feature']:.2g}."
+        f"Score differences of {reading.name} are the sum of what components and tokens give to them: {figures}"
+        if holds
+        else f"That score differences of {reading.name} are the sum of what components and tokens give to them was not found "
+        f"to {COMPLETE:g}: {figures}"
     )
     n = sum(len(each.difference) for each in reading.attributions if each.kind == "component")
     results = tuple(
@@ -64,27 +93,42 @@ def completeness_claim(name: str, reading: Reading) -> Claim:
 
 def ablation_claim(name: str, reading: Reading, found: Ablation) -> Claim:
     holds = is_cause(found)
-    statement = (
-        f"Taking the direction of {found.feature} out of {reading.name} ({found.place}) turns its slope from "
-        f"{found.slope_before:+.3f} into {found.slope_after:+.3f}, {found.reduction:.0%} less; accuracy on quality goes from "
-        f"{found.quality_before:.1%} to {found.quality_after:.1%}; {len(found.random)} random directions take at most "
-        f"{max(found.random):.0%}."
-    )
-    mean = sum(found.random) / len(found.random)
-    null = Null("random directions", mean, max(found.random), len(found.random), found.p_value)
+    largest, n = max(found.random), len(found.random)
+    null = Null("random directions", sum(found.random) / n, largest, n, found.p_value)
     before_and_after = {"quality_before": found.quality_before, "quality_after": found.quality_after}
     result = Result(
         technique="direction_ablation",
         quantity="reduction of the slope",
         unit="share of the slope",
         effect=found.reduction,
-        n=len(found.random),
+        n=found.groups,
+        interval=found.reduction_interval,
         nulls=(null,),
         site=found.place.partition(",")[0],
         split="test",
         settings={"strength": found.strength, **before_and_after},
     )
+    statement = ablation_statement(reading, found, holds)
     return Claim(f"{name}-ablation-{found.feature}", found.feature, None, statement, holds, (result,))
+
+
+def ablation_statement(reading: Reading, found: Ablation, holds: bool) -> str:
+    interval = "not known"
+    if found.reduction_interval is not None:
+        low, high = found.reduction_interval
+        interval = f"from {low:.0%} to {high:.0%}"
+    figures = (
+        f"its slope from {found.slope_before:+.3f} into {found.slope_after:+.3f}, {found.reduction:.0%} less (95 % {interval}, "
+        f"{found.groups} groups); accuracy on quality goes from {found.quality_before:.1%} to {found.quality_after:.1%}; "
+        f"{len(found.random)} random directions take at most {max(found.random):.0%} ({p_value_text(found.p_value)} over all "
+        "features)."
+    )
+    if holds:
+        return f"Taking the direction of {found.feature} out of {reading.name} ({found.place}) turns {figures}"
+    return (
+        f"A direction that carries {found.feature} and not quality was not found in {reading.name} by mean differences at its "
+        f"sites: the best on other pairs ({found.place}) turns {figures}"
+    )
 
 
 def exploitation_claims(name: str, reading: Reading) -> Iterator[Claim]:
@@ -96,17 +140,27 @@ def exploitation_claims(name: str, reading: Reading) -> Iterator[Claim]:
     known = {each.name for each in plain.chosen}
     for slope in reading.spurious:
         if slope.found and slope.feature in known:
-            yield exploitation_claim(name, reading, slope, plain.at(slope.feature, plain.most), quality)
+            own, null = plain.at(slope.feature, plain.most), plain.null(slope.feature)
+            yield exploitation_claim(name, reading, slope, own, quality, null)
 
 
-def exploitation_claim(name: str, reading: Reading, slope: Slope, own: Chosen, quality: Chosen) -> Claim:
+def exploitation_claim(
+    name: str, reading: Reading, slope: Slope, own: Chosen, quality: Chosen, shuffled: Shuffled
+) -> Claim:
     low, high = own.gain_interval
-    exploited = low > 0 if slope.value > 0 else high < 0
-    statement = (
-        f"The best of {own.n} by {reading.name} moves {slope.feature} by {own.gain:+.2f} standard deviations (95 % from "
-        f"{low:+.2f} to {high:+.2f}), and quality by {quality.gain:+.2f} ({quality.value:.2f}, where choosing by quality "
-        f"gives {quality.best:.2f})."
+    exploited = shuffled.p_value <= ALPHA and (low > 0 if slope.value > 0 else high < 0)
+    figures = (
+        f"{own.gain:+.2f} standard deviations over {own.prompts} prompts (95 % from {low:+.2f} to {high:+.2f}; scores shuffled "
+        f"among candidates give at most {shuffled.largest:.2f}, {p_value_text(shuffled.p_value)} over all features); "
+        f"quality by {quality.gain:+.2f} ({quality.value:.2f}, where choosing by quality gives {quality.best:.2f})."
     )
+    more = "more" if slope.value > 0 else "less"
+    statement = (
+        f"The best of {own.n} by {reading.name} moves {slope.feature} by {figures}"
+        if exploited
+        else f"That the best of {own.n} by {reading.name} has {more} {slope.feature} was not found: it moves by {figures}"
+    )
+    null = Null("scores shuffled among the candidates of a prompt", 0.0, shuffled.largest, DRAWS, shuffled.p_value)
     results = tuple(
         Result(
             technique="best_of_n",
@@ -115,35 +169,8 @@ def exploitation_claim(name: str, reading: Reading, slope: Slope, own: Chosen, q
             effect=each.gain,
             n=each.prompts,
             interval=each.gain_interval,
+            nulls=(null,) if each is own else (),
         )
         for each in (own, quality)
     )
     return Claim(f"{name}-best-of-n-{slope.feature}", slope.feature, None, statement, exploited, results)
-
-
-def change_claim(study: RewardStudy, change: Change) -> Claim:
-    assert study.before is not None
-    low, high = change.interval
-    unit = SCORE if change.feature == QUALITY else "units of quality"
-    verb = "changed" if change.found else "was not found to change beyond the margin"
-    statement = (
-        f"The slope of {change.feature} {verb} from {study.before.name} to {study.readings[0].name}: {change.before:+.3f} to "
-        f"{change.after:+.3f} {unit}, a difference of {change.difference:+.3f} (95 % from {low:+.3f} to {high:+.3f})."
-    )
-    null = Null("random signs of the changes", 0.0, max(map(abs, change.null)), DRAWS, change.p_value)
-    result = Result(
-        "contrastive_pairs", "change of slope", unit, change.difference, change.groups, change.interval, (null,)
-    )
-    return Claim(f"change-{change.feature}", change.feature, None, statement, change.found, (result,))
-
-
-def models_claim(found: OverModels) -> Claim:
-    low, high = found.interval or (float("-inf"), float("inf"))
-    beyond = low > WORTH or high < -WORTH
-    verb = "is worth" if beyond else "was not found to be worth more than the margin:"
-    statement = (
-        f"Over {len(found.values)} models a unit of {found.feature} {verb} {found.mean:+.3f} units of quality "
-        f"(95 % from {low:+.3f} to {high:+.3f})."
-    )
-    result = Result("contrastive_pairs", "slope", "units of quality", found.mean, len(found.values), found.interval)
-    return Claim(f"models-{found.feature}", found.feature, None, statement, beyond, (result,))

@@ -39,7 +39,8 @@ TONES = ("s2", "s3", "s4", "s5")
 SLOPES_CAPTION = (
     "By how much the score changes with a unit of a feature, all else in the text alike, in units of what a unit of quality "
     "is worth. Dots with 95 % intervals over groups of test pairs (over models, where there are several). Grey: what 95 % of "
-    "random orientations of the same pairs give. Framed: slopes too small to matter, by the study’s margin."
+    "random orientations of the same pairs give. Framed: slopes too small to matter, by the study’s margin. Where the slope of "
+    "quality was not found there is no such unit, and slopes are told in units of the score."
 )
 ABLATION_CAPTION = (
     "The slope before (hollow) and after (full) the feature’s direction is taken out of the stream, in units of the score, "
@@ -65,45 +66,64 @@ def drawings(study: RewardStudy) -> list[Drawing]:
 
 
 def slopes_plate(study: RewardStudy) -> Drawing:
+    told = has_unit(study)
     rows = [slope_row(study, feature) for feature in study.features]
     values = [end for row in rows for dot in row.dots for end in (dot.value, *(dot.interval or ()))]
-    axis = axis_around([*values, WORTH, -WORTH])
-    shown = DotPlot(rows, axis, "slope, in units of a unit of quality", NAMES, WIDTH - NAMES - 20, 34.0)
+    axis = axis_around([*values, WORTH, -WORTH] if told else [*values, 0.0])
+    title = (
+        "slope, in units of a unit of quality" if told else "slope, units of the score: no slope of quality was found"
+    )
+    shown = DotPlot(rows, axis, title, NAMES, WIDTH - NAMES - 20, 34.0)
     low, high = shown.x(-WORTH), shown.x(WORTH)
     margin = box(low, shown.top, high - low, shown.bottom - shown.top, "empty", 0.0, "too small to matter")
-    content = joined(legend(slope_signs(study), 8), margin, shown.drawn())
+    content = joined(legend(slope_signs(study), 8), margin if told else None, shown.drawn())
     name = "Slope of the score by feature, with intervals and nulls"
     return Drawing("What a unit of each feature is worth", name, SLOPES_CAPTION, shown.height, content)
 
 
+def has_unit(study: RewardStudy) -> bool:
+    """Whether the slope of quality was found in every model, so that slopes can be told in its units."""
+    shown = study.readings if study.before is None else (*study.readings, study.before)
+    return all(slope.in_quality is not None for reading in shown for slope in reading.spurious)
+
+
 def slope_signs(study: RewardStudy) -> list[tuple[Markup, str]]:
     several = len(study.readings) > 1
-    signs = [(dot_sign(AFTER), "mean over models" if several else study.readings[0].name)]
+    signs = [(dot_sign(AFTER), study.readings[0].name)] if not several else []
     if several:
+        signs += [(dot_sign(AFTER), "mean over models")] if has_unit(study) else []
         signs.append((dot_sign(EACH), "each model"))
     if study.before is not None:
         signs.append((dot_sign(BEFORE), f"before: {study.before.name}"))
+    signs.append((null_sign(), "random orientations"))
     margin = box(0, -6, 18, 12, "empty", 0.0)
-    return [*signs, (null_sign(), "random orientations"), (margin, f"less than {WORTH:g} units of quality")]
+    return [*signs, (margin, f"less than {WORTH:g} units of quality")] if has_unit(study) else signs
 
 
 def slope_row(study: RewardStudy, feature: str) -> Row:
-    each = [slope_dot(reading, feature, AFTER if len(study.readings) == 1 else EACH) for reading in study.readings]
-    if len(study.readings) > 1:
-        over = next(found for found in study.over_models if found.feature == feature)
+    told = has_unit(study)
+    tone = AFTER if len(study.readings) == 1 else EACH
+    each = [slope_dot(reading, feature, tone, told) for reading in study.readings]
+    over = next(found for found in study.over_models if found.feature == feature)
+    if len(study.readings) > 1 and told and over.mean is not None:
         each.insert(0, Dot(over.mean, AFTER, over.interval, f"{feature}: {over.mean:+.3f}, mean over models"))
     if study.before is not None:
-        each.insert(0, slope_dot(study.before, feature, BEFORE))
-    scale = [(reading.slope(feature).null, abs(reading.quality.value)) for reading in study.readings]
+        each.insert(0, slope_dot(study.before, feature, BEFORE, told))
+    slopes = [reading.slope(feature) for reading in study.readings]
+    scale = [(slope.null, slope.in_quality.unit if told and slope.in_quality else 1.0) for slope in slopes]
     null = (min(low / unit for (low, _), unit in scale), max(high / unit for (_, high), unit in scale))
     return Row(feature, each, null, "random orientations of the pairs")
 
 
-def slope_dot(reading: Reading, feature: str, tone: str) -> Dot:
-    slope, unit = reading.slope(feature), abs(reading.quality.value)
-    low, high = slope.interval
-    title = f"{reading.name}: {feature} {slope.value / unit:+.3f}, {slope.reading}"
-    return Dot(slope.value / unit, tone, (low / unit, high / unit), title, hollow=not slope.found)
+def slope_dot(reading: Reading, feature: str, tone: str, told: bool) -> Dot:
+    """In units of quality where they are `told`, else of the score."""
+    slope = reading.slope(feature)
+    value, interval = slope.value, slope.interval
+    if told and slope.in_quality is not None:
+        value, interval = slope.in_quality.value, slope.in_quality.interval
+    return Dot(
+        value, tone, interval, f"{reading.name}: {feature} {value:+.3f}, {slope.reading}", hollow=not slope.found
+    )
 
 
 def ablation_plate(study: RewardStudy) -> Drawing:

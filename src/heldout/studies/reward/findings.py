@@ -7,12 +7,13 @@ from typing import Any, final
 
 import numpy as np
 
-from heldout.statistics import mean_interval
 from heldout.studies.reward.ablation import Ablation
 from heldout.studies.reward.attribution import Attribution
 from heldout.studies.reward.best_of_n import Chosen
-from heldout.studies.reward.changes import Change
-from heldout.studies.reward.pairs import QUALITY
+from heldout.studies.reward.changes import Change, UnknownChange
+from heldout.studies.reward.over_models import OverModels
+from heldout.studies.reward.pairs import ALPHA, QUALITY
+from heldout.studies.reward.shuffling import Shuffled
 from heldout.studies.reward.slopes import Slope
 
 REDUCED = 0.8
@@ -25,13 +26,18 @@ PARTS_KEPT = 12
 @final
 @dataclass(frozen=True)
 class Exploited:
-    """Best-of-n by the score as it is (`ablated` None), or by the score without a feature's direction."""
+    """Best-of-n by the score as it is (`ablated` None), or by the score without a feature's direction. `shuffled` is what
+    chance gives at the largest n; of the score as it is alone."""
 
     ablated: str | None
     chosen: tuple[Chosen, ...]
+    shuffled: tuple[Shuffled, ...] = ()
 
     def at(self, name: str, n: int) -> Chosen:
         return next(each for each in self.chosen if each.name == name and each.n == n)
+
+    def null(self, name: str) -> Shuffled:
+        return next(each for each in self.shuffled if each.name == name)
 
     @property
     def most(self) -> int:
@@ -58,9 +64,10 @@ class Reading:
     def quality(self) -> Slope:
         return self.slope(QUALITY)
 
-    def in_quality(self, feature: str) -> float:
-        """A slope in units of what a unit of quality is worth, whatever the sign of that."""
-        return self.slope(feature).value / abs(self.quality.value)
+    def in_quality(self, feature: str) -> float | None:
+        """A slope in units of what a unit of quality is worth, whatever the sign of that; None where that was not found."""
+        ratio = self.slope(feature).in_quality
+        return None if ratio is None else ratio.value
 
     @property
     def spurious(self) -> tuple[Slope, ...]:
@@ -78,7 +85,7 @@ class Reading:
             "digest": self.digest,
             "accuracy_on_quality": self.accuracy,
             "completeness_error": {kind: self.completeness_error(kind) for kind in ("component", "token", "feature")},
-            "slopes": [{**asdict(each), "reading": each.reading} for each in self.slopes],
+            "slopes": [each.to_json() for each in self.slopes],
             "attributions": [
                 {
                     "feature": each.feature,
@@ -90,72 +97,41 @@ class Reading:
                 }
                 for each in self.attributions
             ],
-            "ablations": [
-                {**asdict(each), "reduction": each.reduction, "p_value": each.p_value} for each in self.ablations
-            ],
+            "ablations": [{**asdict(each), "reduction": each.reduction} for each in self.ablations],
             "best_of_n": [asdict(each) for each in self.best_of_n],
         }
 
 
 def is_cause(ablation: Ablation) -> bool:
-    """The direction carries the slope and not the quality: REDUCED of the slope goes, and more than with every random
-    direction; quality keeps its accuracy to QUALITY_KEPT."""
+    """The direction carries the slope and not the quality: REDUCED of the slope goes, and more than random directions take,
+    over all features whose direction was taken out; quality keeps its accuracy to QUALITY_KEPT."""
     kept = ablation.quality_after >= ablation.quality_before - QUALITY_KEPT
-    return kept and ablation.reduction >= REDUCED and ablation.reduction > max(ablation.random)
-
-
-@final
-@dataclass(frozen=True)
-class OverModels:
-    """A feature's slope in units of quality's, over models of one recipe; the interval is Student's over models."""
-
-    feature: str
-    values: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        return float(np.mean(self.values))
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        return mean_interval(np.array(self.values))
+    return kept and ablation.reduction >= REDUCED and ablation.p_value <= ALPHA
 
 
 @final
 @dataclass(frozen=True)
 class RewardStudy:
-    """Readings of one model, or of several of one recipe; with `before`, what changed from that model to the one."""
+    """Readings of one model, or of several of one recipe, and what holds over them; with `before`, what changed from that
+    model to the one."""
 
     readings: tuple[Reading, ...]
     pairs: str
     n_pairs: int
+    over_models: tuple[OverModels, ...]
     before: Reading | None = None
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Change | UnknownChange, ...] = ()
 
     @property
     def features(self) -> list[str]:
         return [each.feature for each in self.readings[0].spurious]
-
-    @property
-    def over_models(self) -> list[OverModels]:
-        return [
-            OverModels(feature, tuple(each.in_quality(feature) for each in self.readings)) for feature in self.features
-        ]
 
     def to_json(self) -> dict[str, Any]:
         return {
             "pairs": self.pairs,
             "n_pairs": self.n_pairs,
             "models": [each.to_json() for each in self.readings],
-            "over_models": [
-                {
-                    "feature": each.feature,
-                    "in_units_of_quality": each.mean,
-                    "interval": each.interval,
-                    "models": each.values,
-                }
-                for each in self.over_models
-            ],
+            "over_models": [each.to_json() for each in self.over_models],
             "before": None if self.before is None else self.before.to_json(),
-            "changes": [asdict(each) for each in self.changes],
+            "changes": [each.to_json() for each in self.changes],
         }

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from heldout.evidence import Claim
+from heldout.evidence.claims import p_value_text
 from heldout.report.html import Markup, element, joined, table
 from heldout.studies.pages import claim_list, section, study_page, titled
+from heldout.studies.reward.changes import UnknownChange
 from heldout.studies.reward.drawing import TITLE, drawings
 from heldout.studies.reward.findings import Reading, RewardStudy, is_cause
 from heldout.studies.reward.pairs import QUALITY
 from heldout.studies.reward.signed import signed
-from heldout.studies.reward.slopes import WORTH
+from heldout.studies.reward.slopes import WORTH, Slope
 
 TOKENS_SHOWN = 5
+VERBS = (("rewards", "rewarded"), ("punishes", "punished"))
 WORDS = (
     ("score", "the one number that the reward model gives to a text, read at its last token"),
     ("slope", "by how much the score changes with a unit of a feature, between two texts that are alike in all else"),
@@ -22,6 +25,8 @@ WORDS = (
     ("direction", "the mean difference that a unit of a feature makes to the stream, over fit pairs. It is taken out as its "
      "reader finds it, which finds nothing in the directions of quality and of other features"),
     ("completeness error", "the part of the differences that the parts do not add up to"),
+    ("scores shuffled", "how often the best of n gains or loses as much when scores are dealt out at random among the "
+     "candidates of each prompt, corrected over features"),
     ("best of n", "the candidate of highest score, of n replies to one prompt"),
 )  # fmt: skip
 
@@ -53,31 +58,41 @@ def answers(study: RewardStudy) -> list[str]:
     said = [answer_of(reading) for reading in study.readings]
     changed = [change.feature for change in study.changes if change.found]
     if study.before is not None:
-        what = f"the slope of {', '.join(changed)} changed" if changed else "no slope changed beyond doubt"
-        said.append(f"Since {study.before.name}, {what}.")
+        what = (
+            f"the slope of {', '.join(changed)} changed"
+            if changed
+            else f"a change by more than {WORTH:g} was not found"
+        )
+        unknown = [change.feature for change in study.changes if isinstance(change, UnknownChange)]
+        rest = f" Not known, as a slope of quality was not found in both: {', '.join(unknown)}." if unknown else ""
+        said.append(f"Since {study.before.name}, {what}.{rest}")
     return said
 
 
 def answer_of(reading: Reading) -> str:
     """Names features by how their slopes are read, and those whose direction was found."""
-    kinds = {
-        kind: [
-            f"{slope.feature} ({signed(reading.in_quality(slope.feature))})"
-            for slope in reading.spurious
-            if slope.reading == kind
-        ]
+    kinds: dict[str, list[str]] = {
+        kind: [told(slope) for slope in reading.spurious if slope.reading == kind]
         for kind in ("rewarded", "punished", "negligible", "undecided")
     }
-    told = [
-        f"rewards {', '.join(kinds['rewarded'])}" if kinds["rewarded"] else "",
-        f"punishes {', '.join(kinds['punished'])}" if kinds["punished"] else "",
-    ]
-    told = [each for each in told if each] or ["was not found to go by any of the features"]
+    if any(slope.reading == "unknown" for slope in reading.spurious):
+        low, high = reading.quality.interval
+        scores = ", ".join(f"{slope.feature} ({signed(slope.value)})" for slope in reading.spurious)
+        return (
+            f"{reading.name}: a slope of quality was not found ({signed(low)} to {signed(high)}), so what features are worth "
+            f"in its units is not known. In units of the score: {scores}."
+        )
+    verbs = [f"{verb} {', '.join(kinds[kind])}" for verb, kind in VERBS if kinds[kind]]
+    verbs = verbs or ["was not found to go by any of the features"]
     rest = f" Less than {WORTH:g}: {', '.join(kinds['negligible'])}." if kinds["negligible"] else ""
     rest += f" Undecided: {', '.join(kinds['undecided'])}." if kinds["undecided"] else ""
     carried = [each.feature for each in reading.ablations if is_cause(each)]
     cause = f" A direction was found that carries {', '.join(carried)} and not quality." if carried else ""
-    return f"{reading.name} {' and '.join(told)}, in units of quality.{rest}{cause}"
+    return f"{reading.name} {' and '.join(verbs)}, in units of quality.{rest}{cause}"
+
+
+def told(slope: Slope) -> str:
+    return slope.feature if slope.in_quality is None else f"{slope.feature} ({signed(slope.in_quality.value)})"
 
 
 def token_table(reading: Reading) -> Markup:
@@ -102,7 +117,7 @@ def ablation_table(reading: Reading) -> Markup:
             each.place,
             f"{signed(each.slope_before, 3)} → {signed(each.slope_after, 3)}",
             f"{each.reduction:.0%}",
-            f"{max(each.random):.0%}",
+            f"{max(each.random):.0%} of {len(each.random)}, {p_value_text(each.p_value)}",
             f"{each.quality_before:.1%} → {each.quality_after:.1%}",
             f"{signed(each.quality_slope_before, 3)} → {signed(each.quality_slope_after, 3)}",
         )
@@ -121,7 +136,15 @@ def best_table(reading: Reading) -> Markup:
             low, high = own.gain_interval
             by = f"score without {each.ablated}" if each.ablated else "score"
             gain = f"{signed(own.gain)} ({signed(low)} to {signed(high)})"
-            rows.append((by, name, f"{own.value:.2f}", gain, f"{own.best:.2f}"))
+            chance = next((p_value_text(null.p_value) for null in each.shuffled if null.name == name), "–")
+            rows.append((by, name, f"{own.value:.2f}", gain, chance, f"{own.best:.2f}"))
     n = reading.best_of_n[0].most
-    heads = ("chosen by", "amount of", f"in the best of {n}", "gain, standard deviations", "if chosen by it")
+    heads = (
+        "chosen by",
+        "amount of",
+        f"in the best of {n}",
+        "gain, standard deviations",
+        "scores shuffled",
+        "if chosen by it",
+    )
     return titled(reading.name, None, table(heads, rows))

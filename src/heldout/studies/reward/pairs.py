@@ -25,7 +25,7 @@ SPLITS: tuple[Split, ...] = ("fit", "select", "test")
 SHARES = (0.35, 0.2, 0.45)
 LEAST_GROUPS: dict[Split, int] = {"fit": 4, "select": 4, "test": 7}
 ALPHA = 0.05
-"""Of a finding, over all features together."""
+"""Of a finding, over all features of one question together."""
 
 
 class PairRow(BaseModel):
@@ -95,9 +95,14 @@ class PairSet:
         return [pair for pair in self.pairs if pair.feature == feature and pair.split == split]
 
 
+def group_names(pairs: Sequence[Pair]) -> list[str]:
+    """In the order in which they first occur."""
+    return list(dict.fromkeys(pair.group for pair in pairs))
+
+
 def group_means(pairs: Sequence[Pair], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean value of each group, in the order in which groups first occur."""
-    names = {name: place for place, name in enumerate(dict.fromkeys(pair.group for pair in pairs))}
+    """The mean value of each group, in the order of `group_names`."""
+    names = {name: place for place, name in enumerate(group_names(pairs))}
     places = np.array([names[pair.group] for pair in pairs])
     return np.bincount(places, weights=values) / np.bincount(places)
 

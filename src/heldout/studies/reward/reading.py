@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from heldout.execution.threads import one_thread_if_small
 from heldout.models import Model, Site
-from heldout.studies.reward.ablation import ablate, ablated_texts, best_place, candidate_places
+from heldout.studies.reward.ablation import ablated_texts, ablations_of, best_place, candidate_places
 from heldout.studies.reward.attribution import (
     Attribution,
     attributed_pairs,
@@ -20,6 +20,7 @@ from heldout.studies.reward.directions import FeatureDirections, fitted
 from heldout.studies.reward.findings import Exploited, Reading
 from heldout.studies.reward.pairs import QUALITY, PairSet
 from heldout.studies.reward.scoring import Place, Scores, scores_of
+from heldout.studies.reward.shuffling import shuffled_gains
 from heldout.studies.reward.slopes import accuracy, slopes_of
 
 Progress = Callable[[str, int, int], None]
@@ -42,18 +43,18 @@ def read_model(model: Model, pairs: PairSet, candidates: Candidates | None, seed
         places = [fitted(model, pairs, place) for place in candidate_places(model)] if found else []
         step("ablating directions")
         chosen = {feature: best_place(model, feature, pairs, places) for feature in found}
-        ablations = tuple(ablate(model, feature, pairs, place, seed) for feature, place in chosen.items())
+        ablations = ablations_of(model, pairs, chosen, seed)
         step("choosing the best of n")
-        best = () if candidates is None else exploitation(model, candidates, chosen)
+        best = () if candidates is None else exploitation(model, candidates, chosen, seed)
     quality = accuracy(pairs.of(QUALITY, "test"), scores)
     return Reading(model.name, model.digest, quality, slopes, attributions, ablations, best)
 
 
-def slopes_only(model: Model, pairs: PairSet, seed: int) -> tuple[Reading, Scores]:
+def slopes_only(model: Model, pairs: PairSet, seed: int) -> Reading:
     """The reading of the model before: slopes and accuracy."""
     scores = scores_of(model, pairs.texts)
     quality = accuracy(pairs.of(QUALITY, "test"), scores)
-    return Reading(model.name, model.digest, quality, slopes_of(pairs, scores, seed), (), (), ()), scores
+    return Reading(model.name, model.digest, quality, slopes_of(pairs, scores, seed), (), (), ())
 
 
 def attributions_of(model: Model, pairs: PairSet, scores: Scores, seed: int) -> tuple[Attribution, ...]:
@@ -69,9 +70,12 @@ def attributions_of(model: Model, pairs: PairSet, scores: Scores, seed: int) -> 
     return tuple(found)
 
 
-def exploitation(model: Model, candidates: Candidates, chosen: dict[str, FeatureDirections]) -> tuple[Exploited, ...]:
+def exploitation(
+    model: Model, candidates: Candidates, chosen: dict[str, FeatureDirections], seed: int
+) -> tuple[Exploited, ...]:
     """By the score as it is, then without each feature's direction."""
-    plain = Exploited(None, tuple(best_of_n(candidates, scores_of(model, candidates.all_texts))))
+    scores = scores_of(model, candidates.all_texts)
+    plain = Exploited(None, tuple(best_of_n(candidates, scores)), shuffled_gains(candidates, scores, seed))
     without = (
         Exploited(feature, tuple(best_of_n(candidates, ablated_texts(model, place, feature, candidates.all_texts))))
         for feature, place in chosen.items()

@@ -3,54 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, final
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, final
 
 import numpy as np
 
 from heldout.seeds import numpy_generator
-from heldout.statistics import mean_interval, permutation_p_value
-from heldout.studies.reward.pairs import ALPHA, QUALITY, Pair, PairSet, group_means
+from heldout.statistics import holm, mean_interval, permutation_p_value
+from heldout.studies.reward.pairs import ALPHA, QUALITY, Pair, PairSet, group_means, group_names
+from heldout.studies.reward.ratios import ByGroup, Ratio, ratio_of
 from heldout.studies.reward.scoring import Array, Scores
 
 DRAWS = 1999
 WORTH = 0.1
-"""A slope of less than this share of a unit of quality is not worth calling a finding."""
+"""A slope of less than this share of that of quality is not worth calling a finding."""
 
-Reading = Literal["rewarded", "punished", "negligible", "undecided"]
+UNITS = "units of quality"
+TURNED = "permuted orientation of pairs"
+
+Reading = Literal["rewarded", "punished", "negligible", "undecided", "unknown"]
 
 
 @final
 @dataclass(frozen=True)
 class Slope:
-    """The mean score difference for a unit of a feature, over groups of pairs, with Student's interval over them.
+    """The mean score difference for a unit of the feature, over groups of pairs, with Student's interval over them.
 
     `null` is the range that 95 % of random orientations of the pairs fall in, and `p_value` the share of them that is
-    as far from zero. `margin` is WORTH times the slope of quality."""
+    as far from zero, corrected over features (Holm). `in_quality` is the slope in units of that of quality; None for
+    quality itself, and for all where the slope of quality was not found."""
 
     feature: str
     value: float
     interval: tuple[float, float]
     null: tuple[float, float]
     p_value: float
-    margin: float
     groups: int
     pairs: int
+    in_quality: Ratio | None = None
+    by_group: ByGroup = field(default_factory=dict[str, float], repr=False)
 
     @property
     def reading(self) -> Reading:
-        """`rewarded` or `punished`: the interval lies beyond the margin, and random orientations seldom give as much.
-        `negligible`: it lies within. Else `undecided`."""
-        low, high = self.interval
-        if self.p_value <= ALPHA and low > self.margin:
+        """`rewarded` or `punished`: the interval in units of quality lies beyond WORTH (of quality itself: beyond 0), and
+        random orientations seldom give as much. `negligible`: it lies within. `unknown`: there is no such unit. Else
+        `undecided`."""
+        if self.feature != QUALITY and self.in_quality is None:
+            return "unknown"
+        (low, high), margin = (self.interval, 0.0) if self.in_quality is None else (self.in_quality.interval, WORTH)
+        if self.p_value <= ALPHA and low > margin:
             return "rewarded"
-        if self.p_value <= ALPHA and high < -self.margin:
+        if self.p_value <= ALPHA and high < -margin:
             return "punished"
-        return "negligible" if max(-low, high) < self.margin else "undecided"
+        return "negligible" if max(-low, high) < margin else "undecided"
 
     @property
     def found(self) -> bool:
         return self.reading in ("rewarded", "punished")
+
+    def to_json(self) -> dict[str, Any]:
+        told = {name: value for name, value in vars(self).items() if name not in ("by_group", "in_quality")}
+        in_quality = None if self.in_quality is None else self.in_quality.to_json()
+        return {**told, "in_quality": in_quality, "reading": self.reading}
 
 
 def slope_per_pair(pairs: Sequence[Pair], scores: Scores) -> Array:
@@ -61,25 +75,35 @@ def mean_slope(pairs: Sequence[Pair], scores: Scores) -> float:
     return float(group_means(pairs, slope_per_pair(pairs, scores)).mean())
 
 
+def by_group(pairs: Sequence[Pair], scores: Scores) -> ByGroup:
+    return dict(zip(group_names(pairs), group_means(pairs, slope_per_pair(pairs, scores)).tolist(), strict=True))
+
+
 def slopes_of(pairs: PairSet, scores: Scores, seed: int) -> tuple[Slope, ...]:
-    """Quality first, then every feature, on the test pairs; p-values are corrected over features (Bonferroni)."""
-    quality = slope_of(QUALITY, pairs, scores, 0.0, seed)
-    margin = WORTH * abs(quality.value)
-    found = [slope_of(feature, pairs, scores, margin, seed) for feature in pairs.features]
-    return (quality, *found)
+    """Quality first, then every feature, on the test pairs."""
+    quality = slope_of(QUALITY, pairs, scores, seed)
+    alone = [slope_of(feature, pairs, scores, seed) for feature in pairs.features]
+    corrected = holm([each.p_value for each in alone])
+    ratios = [ratio_of(each.by_group, quality.by_group) if quality.found else None for each in alone]
+    told = (
+        replace(each, p_value=p_value, in_quality=ratio)
+        for each, p_value, ratio in zip(alone, corrected, ratios, strict=True)
+    )
+    return (quality, *told)
 
 
-def slope_of(feature: str, pairs: PairSet, scores: Scores, margin: float, seed: int) -> Slope:
+def slope_of(feature: str, pairs: PairSet, scores: Scores, seed: int) -> Slope:
+    """In units of the score alone, its p-value not corrected."""
     own = pairs.of(feature, "test")
-    means = group_means(own, slope_per_pair(own, scores))
+    groups = by_group(own, scores)
+    means = np.array(list(groups.values()))
     interval = mean_interval(means)
     assert interval is not None, "check_pairs asks for more than two groups"
     draws = permuted_means(means, seed, feature)
-    tests = 1 if feature == QUALITY else len(pairs.features)
-    p_value = min(1.0, tests * permutation_p_value(abs(float(means.mean())), np.abs(draws)))
+    p_value = permutation_p_value(abs(float(means.mean())), np.abs(draws))
     low, high = np.quantile(draws, (0.025, 0.975))
     null = (float(low), float(high))
-    return Slope(feature, float(means.mean()), interval, null, p_value, margin, len(means), len(own))
+    return Slope(feature, float(means.mean()), interval, null, p_value, len(means), len(own), by_group=groups)
 
 
 def permuted_means(means: Array, seed: int, feature: str) -> Array:

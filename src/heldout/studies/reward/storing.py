@@ -14,24 +14,34 @@ from heldout.studies.reward.claims import claims_of
 from heldout.studies.reward.drawing import TITLE, drawings
 from heldout.studies.reward.findings import Exploited, Reading, RewardStudy
 from heldout.studies.reward.page import report_page
+from heldout.studies.reward.slopes import Slope
 
 TEXT, NUMBER, COUNT = pa.string(), pa.float64(), pa.int64()
 INTERVAL = {"low": NUMBER, "high": NUMBER}
 SLOPES = pa.schema(
     {"model": TEXT, "feature": TEXT, "slope": NUMBER, **INTERVAL, "null_low": NUMBER, "null_high": NUMBER}
-    | {"p_value": NUMBER, "margin": NUMBER, "groups": COUNT, "pairs": COUNT, "reading": TEXT}
+    | {
+        "p_value": NUMBER,
+        "in_quality": NUMBER,
+        "in_quality_low": NUMBER,
+        "in_quality_high": NUMBER,
+        "groups": COUNT,
+        "pairs": COUNT,
+        "reading": TEXT,
+    }
 )
 ATTRIBUTIONS = pa.schema(
     {"model": TEXT, "pairs_of": TEXT, "kind": TEXT, "part": TEXT, "given": NUMBER, "difference": NUMBER, "n": COUNT}
 )
 ABLATIONS = pa.schema(
     {"model": TEXT, "feature": TEXT, "place": TEXT, "strength": NUMBER, "slope_before": NUMBER, "slope_after": NUMBER}
-    | {**INTERVAL, "reduction": NUMBER, "largest_random": NUMBER, "p_value": NUMBER}
+    | {**INTERVAL, "reduction": NUMBER, "reduction_low": NUMBER, "reduction_high": NUMBER}
+    | {"groups": COUNT, "random": COUNT, "largest_random": NUMBER, "p_value": NUMBER}
     | {"quality_before": NUMBER, "quality_after": NUMBER, "quality_slope_before": NUMBER, "quality_slope_after": NUMBER}
 )
 BEST_OF_N = pa.schema(
     {"model": TEXT, "ablated": TEXT, "amount_of": TEXT, "n": COUNT, "value": NUMBER, **INTERVAL, "gain": NUMBER}
-    | {"gain_low": NUMBER, "gain_high": NUMBER, "by_itself": NUMBER}
+    | {"gain_low": NUMBER, "gain_high": NUMBER, "by_itself": NUMBER, "p_value": NUMBER}
 )
 LEFT_OVER = "(left over)"
 
@@ -62,8 +72,16 @@ def slope_rows(study: RewardStudy) -> Iterator[dict[str, Any]]:
         for slope in reading.slopes:
             (low, high), (null_low, null_high) = slope.interval, slope.null
             kept = {"feature": slope.feature, "slope": slope.value, "low": low, "high": high, "reading": slope.reading}
-            counts = {"p_value": slope.p_value, "margin": slope.margin, "groups": slope.groups, "pairs": slope.pairs}
-            yield {"model": reading.name, **kept, **counts, "null_low": null_low, "null_high": null_high}
+            counts = {"p_value": slope.p_value, "groups": slope.groups, "pairs": slope.pairs}
+            nulls = {"null_low": null_low, "null_high": null_high}
+            yield {"model": reading.name, **kept, **counts, **nulls, **in_quality_of(slope)}
+
+
+def in_quality_of(slope: Slope) -> dict[str, float | None]:
+    """All None where there is no such unit."""
+    low, high = (None, None) if slope.in_quality is None else slope.in_quality.interval
+    value = None if slope.in_quality is None else slope.in_quality.value
+    return {"in_quality": value, "in_quality_low": low, "in_quality_high": high}
 
 
 def attribution_rows(study: RewardStudy) -> Iterator[dict[str, Any]]:
@@ -80,9 +98,16 @@ def ablation_rows(study: RewardStudy) -> Iterator[dict[str, Any]]:
     for reading in study.readings:
         for each in reading.ablations:
             low, high = each.interval_after
+            least, most = each.reduction_interval or (None, None)
             row = {name: value for name, value in vars(each).items() if name in ABLATIONS.names}
-            told = {"reduction": each.reduction, "largest_random": max(each.random), "p_value": each.p_value}
-            yield {"model": reading.name, **row, **told, "low": low, "high": high}
+            told = {
+                "reduction": each.reduction,
+                "reduction_low": least,
+                "reduction_high": most,
+                "low": low,
+                "high": high,
+            }
+            yield {"model": reading.name, **row, **told, "random": len(each.random), "largest_random": max(each.random)}
 
 
 def best_of_n_rows(study: RewardStudy) -> Iterator[dict[str, Any]]:
@@ -92,8 +117,15 @@ def best_of_n_rows(study: RewardStudy) -> Iterator[dict[str, Any]]:
 
 
 def chosen_rows(reading: Reading, found: Exploited) -> Iterator[dict[str, Any]]:
+    p_values = {(null.name, null.n): null.p_value for null in found.shuffled}
     for each in found.chosen:
         (low, high), (gain_low, gain_high) = each.interval, each.gain_interval
         place = {"model": reading.name, "ablated": found.ablated, "amount_of": each.name, "n": each.n}
-        told = {"value": each.value, "low": low, "high": high, "by_itself": each.best}
+        told = {
+            "value": each.value,
+            "low": low,
+            "high": high,
+            "by_itself": each.best,
+            "p_value": p_values.get((each.name, each.n)),
+        }
         yield {**place, **told, "gain": each.gain, "gain_low": gain_low, "gain_high": gain_high}

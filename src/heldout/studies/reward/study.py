@@ -14,9 +14,9 @@ from heldout.models.scores import load_reward_model
 from heldout.studies.reward.best_of_n import Candidates
 from heldout.studies.reward.changes import changes_between
 from heldout.studies.reward.findings import RewardStudy
+from heldout.studies.reward.over_models import over_models
 from heldout.studies.reward.pairs import PairSet
 from heldout.studies.reward.reading import STEPS, Progress, read_model, slopes_only
-from heldout.studies.reward.scoring import scores_of
 from heldout.studies.reward.storing import write_reward
 
 Source = Model | str | os.PathLike[str]
@@ -57,10 +57,10 @@ def reward(
     readings = tuple(read_model(each, read, candidates, seed, step) for each in loaded)
     compared: dict[str, Any] = {}
     if earlier is not None:
-        reading, scores = slopes_only(earlier, read, seed)
-        after = scores_of(loaded[0], read.texts)
-        compared = {"before": reading, "changes": changes_between(read, scores, after, seed)}
-    study = RewardStudy(readings, str(pairs), len(read.pairs), **compared)
+        reading = slopes_only(earlier, read, seed)
+        compared = {"before": reading, "changes": changes_between(reading.slopes, readings[0].slopes, seed)}
+    over = over_models([reading.spurious for reading in readings], seed)
+    study = RewardStudy(readings, str(pairs), len(read.pairs), over, **compared)
     write_reward(study, Path(out), provenance.completed())
     return study
 
