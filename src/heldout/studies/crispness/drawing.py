@@ -45,7 +45,7 @@ def drawings(study: CrispnessStudy) -> list[Drawing]:
             "Is it read off, is it more than words, and is it used?",
             "Accuracy, selectivity and causal effect of each latent, with nulls",
             "Each row is a latent, tested on templates and words (or documents) that nothing was fitted on. Left: accuracy of "
-            "a linear readout; the grey bar goes from chance to a bag of tokens, or to the best exchange of labels. "
+            "a linear readout; the grey bar goes from the mean of exchanged labels to a bag of tokens. "
             "Middle: how much more accurate it is than readouts of random labels of words; lines go over all of these. "
             "Right: by what share of their distance flipping the latent brings differing pairs nearer than agreeing pairs; "
             "the bar is the middle 95 % of random directions of the same length. Hollow: not beyond every null after "
@@ -75,7 +75,8 @@ def panels(study: CrispnessStudy, chosen: Sequence[Panel]) -> Markup:
     signs = [
         (dot_sign(MODEL), "model"),
         (dot_sign(TWIN), "untrained twin"),
-        (null_sign(), "chance"),
+        (dot_sign(MODEL, hollow=True), "hollow: not shown"),
+        (null_sign(), "null"),
     ]
     parts: list[Markup] = [legend(signs, 10, LEFT)]
     for place, panel in enumerate(chosen):
@@ -100,7 +101,7 @@ def accuracy_panel() -> Panel:
         permuted, words = each.null(PERMUTED), each.null(WORDS)
         if permuted is None or words is None:
             return None
-        return (permuted.mean, max(permuted.maximum, words.mean))
+        return (min(permuted.mean, words.mean), max(permuted.mean, words.mean))
 
     return Panel("accuracy on held-out texts (fraction)", "read off", Axis(0.0, 1.0), dot, null)
 

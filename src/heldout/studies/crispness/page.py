@@ -102,7 +102,7 @@ def mark(met: bool) -> Markup:
 
 def reading_table(found: Sequence[LatentFinding]) -> Markup:
     head = (
-        "latent", "site", "first site", "accuracy", "95 % interval", "permuted", "twins", "bag", "p, corrected", "not above",
+        "latent", "site", "accuracy", "95 % interval", "permuted", "twins", "bag", "p", "not above",
         "groups", "selectivity",
     )  # fmt: skip
     return table(head, [reading_row(each) for each in found])
@@ -117,7 +117,6 @@ def reading_row(each: LatentFinding) -> tuple[str, ...]:
     return (
         each.latent,
         each.site,
-        each.first_site,
         f"{each.accuracy:.2f}",
         f"{each.interval[0]:.2f} to {each.interval[1]:.2f}",
         *(null(name) for name in (PERMUTED, UNTRAINED, WORDS)),
@@ -130,8 +129,8 @@ def reading_row(each: LatentFinding) -> tuple[str, ...]:
 
 def use_table(found: Sequence[LatentFinding]) -> Markup:
     head = (
-        "latent", "accuracy", "flip", "p, corrected", "largest of random", "removal", "p, corrected", "distance", "rank",
-        "random rank", "spread", "boundary ratio", "p, corrected",
+        "latent", "flip", "p", "largest of random", "removal", "p", "distance", "rank",
+        "random rank", "spread", "boundary ratio", "p",
     )  # fmt: skip
     return table(head, [use_row(each) for each in found])
 
@@ -141,7 +140,6 @@ def use_row(each: LatentFinding) -> tuple[str, ...]:
     most = len(size.left) * size.free
     return (
         each.latent,
-        f"{each.accuracy:.2f}",
         f"{flip.value:+.3f}",
         f"{each.used_p_value:.3g}",
         f"{max(flip.draws):+.3f}",
