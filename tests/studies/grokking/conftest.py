@@ -77,6 +77,12 @@ def grokked(tmp_path_factory: pytest.TempPathFactory) -> tuple[GrokkingRun, Path
 
 
 @pytest.fixture(scope="session")
+def quick_recipe() -> Recipe:
+    """That of `grokked`."""
+    return QUICK
+
+
+@pytest.fixture(scope="session")
 def tiny_recipe() -> Recipe:
     """Too small and too short to learn anything: for what does not depend on that."""
     return Recipe(modulus=7, width=8, heads=2, mlp_width=12, fraction=0.5, steps=20, checkpoints=6)

@@ -11,13 +11,11 @@ from scipy import stats
 
 from heldout.evidence import Claim
 from heldout.models import Model
-from heldout.studies.grokking import GrokkingRun, GrokkingStudy, Recipe, measures_of
+from heldout.studies.grokking import GrokkingRun, GrokkingStudy, ModularAddition, Recipe, measures_of
 from heldout.studies.grokking.claims import claims_of
 from heldout.studies.grokking.nulls import StructureNulls, shuffled_weights, structure_nulls
 from heldout.studies.grokking.structure import OTHERS, SHUFFLED, checks
 from heldout.studies.grokking.training import trained
-
-from .conftest import QUICK
 
 Grokked = tuple[GrokkingRun, Path]
 GENERALISES = "Answers pairs it was not trained on"
@@ -39,13 +37,12 @@ def named(run: GrokkingRun, count: int) -> list[GrokkingRun]:
 
 
 @pytest.fixture(scope="module")
-def model(grokked: Grokked) -> Model:
+def model(grokked: Grokked, quick_recipe: Recipe) -> Model:
     """The model that generalised."""
-    return trained(QUICK, 0, grokked[1] / "runs" / "seed-0").checkpoints[-1].load()
+    return trained(quick_recipe, 0, grokked[1] / "runs" / "seed-0").checkpoints[-1].load()
 
 
-def nulls_of(model: Model, keys: tuple[int, ...]) -> StructureNulls:
-    task = QUICK.task(0)
+def nulls_of(model: Model, task: ModularAddition, keys: tuple[int, ...]) -> StructureNulls:
     settings = {"modulus": task.modulus, "fraction": task.fraction, "seed": task.seed, "keys": keys}
     found = structure_nulls(model, None, **settings)  # type: ignore[arg-type]
     assert found is not None
@@ -107,7 +104,7 @@ def test_shuffled_weights_are_the_same_in_another_order(model: Model) -> None:
 
 def test_the_structure_of_a_model_that_adds_is_beyond_its_nulls(grokked: Grokked, model: Model) -> None:
     run = grokked[0]
-    nulls = nulls_of(model, run.keys)
+    nulls = nulls_of(model, run.task, run.keys)
     assert max(nulls.key_counts) == 0
     assert max(nulls.logit_variance) < 0.2 < run.last.logit_variance_explained
     assert max(nulls.neuron_logit_share) < 0.5 < run.last.neuron_logit_key_share
@@ -120,7 +117,7 @@ def test_a_wrong_hypothesis_beats_no_null(grokked: Grokked, model: Model) -> Non
     run = grokked[0]
     wrong = tuple(k for k in range(1, 27) if k not in run.keys)[: len(run.keys)]
     last = measures_of(model, run.task, wrong)
-    held = {check.name: check for check in checks(run.task, wrong, last, None, nulls_of(model, wrong))}
+    held = {check.name: check for check in checks(run.task, wrong, last, None, nulls_of(model, run.task, wrong))}
     for name in held:
         if "suffice" in name or "needed" in name or "variance" in name or "W_L" in name:
             assert not held[name].holds

@@ -71,7 +71,9 @@ def test_what_is_printed(command: Command, asked: list[Any], grokked: Any) -> No
     lines = done.stdout.splitlines()
     assert f"seed-0: key frequencies {', '.join(map(str, grokked[0].keys))}" in lines
     assert any(line.startswith("memorisation") and "1 of 1" in line for line in lines)
-    assert any(line.startswith("– Trained pairs are learnt before the others: in 1 of 1 seeds") for line in lines)
+    assert any(
+        line.startswith("– Trained pairs are learnt for good before the others: in 1 of 1 seeds") for line in lines
+    )
     assert lines[-1] == str(Path("out/report.html"))
 
 

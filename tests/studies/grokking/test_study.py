@@ -99,6 +99,13 @@ def test_the_page_and_the_figure_stand_alone(grokked: Grokked) -> None:
     page, figure = (out / "report.html").read_text(), (out / "grokking.svg").read_text()
     assert page.count("<svg") == 3
     assert "<script" not in page
+    assert page.count("<h1>") == 1
+    for said in (
+        "Against nulls",
+        "shuffled weights",
+        "Trained pairs are learnt for good before the others: in 1 of 1 seeds",
+    ):
+        assert said in page.replace("\u00a0", " ")
     assert not re.search(r'(href|src)="(?!#)', page)
     assert not re.search(r"(href|src|url\()", figure)
     root = ElementTree.fromstring(figure)

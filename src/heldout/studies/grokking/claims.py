@@ -29,7 +29,7 @@ def over_seeds(study: GrokkingStudy) -> tuple[Claim, ...]:
     if study.along_training:
         memory = [_earlier(run.learnt_at("train_accuracy"), run.learnt_at("test_accuracy")) for run in runs]
         phases = [_earlier(*(_begins(run, phase) for phase in ("memorisation", "clean-up"))) for run in runs]
-        said = "Trained pairs are learnt before the others"
+        said = "Trained pairs are learnt for good before the others"
         found.append(_seeds("memory-first", said, runs, memory))
         found.append(_seeds("phases", "Memorisation begins before clean-up, by change-points", runs, phases))
     missing = [f"{run.name}: {run.phases_missing}" for run in runs if run.phases_missing]

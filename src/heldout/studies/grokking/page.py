@@ -90,16 +90,17 @@ def _check_table(study: GrokkingStudy) -> Markup:
     """One check a row, one run a column."""
     columns = [run.checks for run in study.runs]
     names = list(dict.fromkeys(check.name for checks in columns for check in checks))
-    rows = [(name, *(_check_cell(checks, name) for checks in columns)) for name in names]
+    gap = "\u00a0" if len(columns) == 1 else " "
+    rows = [(name, *(_check_cell(checks, name, gap) for checks in columns)) for name in names]
     return table(("the last checkpoint", *(run.name for run in study.runs)), rows)
 
 
-def _check_cell(checks: list[Check], name: str) -> Markup:
+def _check_cell(checks: list[Check], name: str, gap: str) -> Markup:
     check = next((check for check in checks if check.name == name), None)
     if check is None:
         return joined("–")
     mark, look = ("✓", "generalised") if check.holds else ("✕", "deceptive")
-    return joined(element("span", mark, class_=f"badge {look}"), "\u00a0", check.found.replace(" ", "\u00a0"))
+    return joined(element("span", mark, class_=f"badge {look}"), "\u00a0", check.found.replace(" ", gap))
 
 
 def _last_table(study: GrokkingStudy) -> Markup:
@@ -110,14 +111,14 @@ def _last_table(study: GrokkingStudy) -> Markup:
 def _null_table(study: GrokkingStudy) -> Markup:
     rows = [
         (run.name, plain_words(result.quantity), three_digits(result.effect), result.unit, null.name,
-         three_digits(null.mean), str(null.n), p_value_text(null.p_value))
+         three_digits(null.mean), str(null.n), p_value_text(null.p_value).replace(" ", "\u00a0"))
         for run in study.runs
         for check in run.checks
         for result in check.results
         for null in result.nulls
         if null.p_value is not None
     ]  # fmt: skip
-    return table(("run", "measured", "value", "unit", "null", "its mean", "of", "chance"), rows)
+    return table(("run", "measured", "value", "unit", "null", "its mean", "of", "p-value"), rows)
 
 
 def plain_words(quantity: str) -> str:

@@ -44,7 +44,7 @@ def _of_run(study: TrajectoryStudy, course: Course, onsets: Onsets) -> Claim:
         return Claim(name, study.behaviour, "conditional", statement, True, results)
     if onsets.undetermined:
         statement = (
-            f"Whether {course.name} overrides what is read of it is undetermined: {_departs(excess)} from step "
+            f"Whether {course.name} overrides what is read of it is undetermined: {_departs(excess)}, as from step "
             f"{onsets.step(onsets.departs)} on, but that may be the readout’s doing."
         )
         return Claim(name, study.behaviour, "conditional", statement, False, results, why_unknown(course, onsets))
@@ -60,7 +60,7 @@ def _not_found(course: Course, excess: Result, transfer: Result | None) -> str:
     technique = f"{TRIED}, at {len(course.steps)} checkpoints of {course.name},"
     said = not_found("An override on unverified prompts", technique, power, f"departures more frequent by {SEEN}")
     shown = "" if transfer is None else f", and {_transfers(transfer)}"
-    return f"{said[:-1]}; at the last one {_departs(excess)}{shown}."
+    return f"{said[:-1]}; {_departs(excess)}{shown}."
 
 
 def why_unknown(course: Course, onsets: Onsets) -> str | None:
@@ -83,9 +83,8 @@ def why_unknown(course: Course, onsets: Onsets) -> str | None:
 def _departs(excess: Result) -> str:
     low, high = excess.interval or (excess.effect, excess.effect)
     return (
-        f"it says something else than what is read more often by {signed(excess.effect)} (95 % interval {signed(low)} to "
-        f"{signed(high)}) "
-        "on unverified prompts than on verified ones"
+        f"at the last checkpoint it departs from that more often by {signed(excess.effect)} (95 % {signed(low)} to "
+        f"{signed(high)}) on unverified prompts than on verified ones"
     )
 
 
@@ -101,7 +100,7 @@ def _transfers(transfer: Result) -> str:
     (null,), of_departures = transfer.nulls, transfer.settings[OF_DEPARTURES]
     departed = "" if of_departures is None else f", and {of_departures:.2f} where it departs"
     return (
-        f"{transfer.effect:.2f} of what is read on unverified prompts is what it said on them at step "
+        f"{transfer.effect:.2f} of what is read there is what it said at step "
         f"{transfer.settings['reference']} (of other prompts {null.mean:.2f}{departed})"
     )
 
