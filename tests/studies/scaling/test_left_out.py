@@ -10,6 +10,7 @@ import pytest
 
 from heldout.studies.scaling import MeasuredModel, Reading, ScalingStudy
 from heldout.studies.scaling.claims import claims_of
+from heldout.studies.scaling.drawing import drawings
 from heldout.studies.scaling.page import answer
 from heldout.studies.scaling.positive import positive_values
 from heldout.techniques.scaling.power_law import fit
@@ -90,3 +91,13 @@ def test_without_the_refusal_a_law_would_be_bent() -> None:
         "values not above 0: 17 of 32 models, and a law of the others would be too high",
         "values not above 0 at one size: most at 100, 200, 400 parameters",
     )
+
+
+def test_nulls_without_a_logarithm_are_counted_under_the_panel(models: list[MeasuredModel]) -> None:
+    size = models[0].size
+    at_zero = [replace(reading, null=0.0) for reading in models[0].readings]
+    study = ScalingStudy.of([replace(models[0], readings=tuple(at_zero)), *models[1:]], {}, seed=0)
+    assert size not in {point.x for point in study.nulls("loss")}
+    assert len(study.nulls("loss")) == len(study.sizes) - 1
+    (drawing,) = drawings(study)
+    assert "null not above 0 in 1" in str(drawing.content)

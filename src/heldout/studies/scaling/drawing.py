@@ -144,4 +144,6 @@ def _notes(study: ScalingStudy, quantity: Quantity) -> list[str]:
     refused = len(study.refusals(quantity))
     counts = [f"{refused} of {len(study.models)} models refused"] if refused else []
     counts += [f"{left_out} not above 0, left out"] if left_out else []
+    without_null = study.nulls_at_zero(quantity)
+    counts += [f"null not above 0 in {without_null}"] if without_null else []
     return [said.replace("-", "−"), *([", ".join(counts)] if counts else [])]

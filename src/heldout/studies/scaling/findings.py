@@ -54,13 +54,19 @@ class ScalingStudy:
         return [BandPoint(float(size), *mean_with_interval(values[size], True)) for size in values if values[size]]
 
     def nulls(self, quantity: Quantity) -> list[BandPoint]:
+        """The geometric mean at each size where every null is above 0."""
         points: list[BandPoint] = []
         for size in self.sizes:
             nulls = [model.reading(quantity).null for model in self.models if model.size == size]
-            found = [null for null in nulls if null is not None and null > 0.0]
-            if found:
+            found = [null for null in nulls if null is not None]
+            if found and min(found) > 0.0:
                 points.append(BandPoint(float(size), mean_with_interval(found, True)[0], None))
         return points
+
+    def nulls_at_zero(self, quantity: Quantity) -> int:
+        """How many models have a null that no logarithmic axis can show."""
+        nulls = [model.reading(quantity).null for model in self.models]
+        return sum(null is not None and null <= 0.0 for null in nulls)
 
     def refusals(self, quantity: Quantity) -> list[tuple[MeasuredModel, Reading]]:
         return [(model, model.reading(quantity)) for model in self.models if model.reading(quantity).value is None]
