@@ -85,6 +85,16 @@ def test_what_is_unknown_is_said_wherever_slopes_are_told(slopes: Callable[..., 
     assert "no slope of quality was found" in str(slopes_plate(study).content)
 
 
+def test_a_model_that_punishes_quality_is_said_to(slopes: Callable[..., Slopes]) -> None:
+    study = study_of(slopes({"quality": -2.0, "length": 1.0, "tone": 0.0}))
+    length = study.readings[0].slope("length")
+    assert length.in_quality is not None
+    assert length.in_quality.value == pytest.approx(0.5, abs=0.1)
+    claim = next(claim for claim in claims_of(study) if claim.behaviour == "length")
+    assert "a unit of quality, which is punished, gives -" in claim.statement
+    assert "Quality itself is punished" in answers(study)[0]
+
+
 def test_changes_of_scale_are_no_changes(slopes: Callable[..., Slopes]) -> None:
     """A model whose scores are all three times as large, so that only the unit changed."""
     before, after = slopes(PLANTED), slopes({name: 3.0 * value for name, value in PLANTED.items()}, seed=1)

@@ -48,17 +48,18 @@ def slope_claim(name: str, reading: Reading, slope: Slope) -> Claim:
 def slope_statement(reading: Reading, slope: Slope) -> str:
     low, high = slope.interval
     score = (
-        f"{slope.value:+.3f} of the score a unit (95 % from {low:+.3f} to {high:+.3f}; {p_value_text(slope.p_value)})"
+        f"{slope.value:+.3g} of the score a unit (95 % from {low:+.3g} to {high:+.3g}; {p_value_text(slope.p_value)})"
     )
     if slope.in_quality is None:
         low, high = reading.quality.interval
         return (
             f"What {slope.feature} is worth to {reading.name} in units of quality is not known: a slope of quality was not "
-            f"found by {reading.quality.pairs} pairs ({reading.quality.value:+.3f}, 95 % from {low:+.3f} to {high:+.3f}). "
+            f"found by {reading.quality.pairs} pairs ({reading.quality.value:+.3g}, 95 % from {low:+.3g} to {high:+.3g}). "
             f"It gives {score}."
         )
     low, high = slope.in_quality.interval
-    figures = f"{slope.in_quality.value:+.3f} units of quality (95 % from {low:+.3f} to {high:+.3f}), {score}"
+    unit = f"a unit of quality, which is {reading.quality.reading}, gives {reading.quality.value:+.3g}"
+    figures = f"{slope.in_quality.value:+.3f} units of quality (95 % from {low:+.3f} to {high:+.3f}), {score}; {unit}"
     beyond = f"A slope of {slope.feature} beyond {WORTH:g} units of quality"
     searched = f"{beyond} was not found in {reading.name} by {slope.pairs} pairs"
     said = {
@@ -118,7 +119,7 @@ def ablation_statement(reading: Reading, found: Ablation, holds: bool) -> str:
         low, high = found.reduction_interval
         interval = f"from {low:.0%} to {high:.0%}"
     figures = (
-        f"its slope from {found.slope_before:+.3f} into {found.slope_after:+.3f}, {found.reduction:.0%} less (95 % {interval}, "
+        f"its slope from {found.slope_before:+.3g} into {found.slope_after:+.3g}, {found.reduction:.0%} less (95 % {interval}, "
         f"{found.groups} groups); accuracy on quality goes from {found.quality_before:.1%} to {found.quality_after:.1%}; "
         f"{len(found.random)} random directions take at most {max(found.random):.0%} ({p_value_text(found.p_value)} over all "
         "features)."

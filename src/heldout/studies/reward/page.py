@@ -88,7 +88,8 @@ def answer_of(reading: Reading) -> str:
     rest += f" Undecided: {', '.join(kinds['undecided'])}." if kinds["undecided"] else ""
     carried = [each.feature for each in reading.ablations if is_cause(each)]
     cause = f" A direction was found that carries {', '.join(carried)} and not quality." if carried else ""
-    return f"{reading.name} {' and '.join(verbs)}, in units of quality.{rest}{cause}"
+    against = " Quality itself is punished; its units are told by their size." if reading.quality.value < 0 else ""
+    return f"{reading.name} {' and '.join(verbs)}, in units of quality.{against}{rest}{cause}"
 
 
 def told(slope: Slope) -> str:
