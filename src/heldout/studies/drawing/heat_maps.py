@@ -16,7 +16,8 @@ WRITTEN = 22.0
 CHARACTER = 6.3
 TITLED, UNTITLED, BELOW = 26.0, 6.0, 44.0
 TONE = "s1"
-OUTLINE = "fill: none; stroke: var(--s0); stroke-dasharray: 3 2"
+DARK = 0.68
+"""Cells stronger than this are written on in the page's own colour."""
 
 
 @final
@@ -123,12 +124,19 @@ def cell(shown: Shown, x: float, y: float, width: float, height: float) -> Marku
     ground = element("rect", x=x + 0.5, y=y + 0.5, width=width - 1, height=height - 1, class_="cell ground")
     parts = [ground, box(x + 0.5, y + 0.5, width - 1, height - 1, TONE, strength, shown.title)]
     if shown.within:
-        parts.append(element("rect", x=x + 1.5, y=y + 1.5, width=width - 3, height=height - 3, style=OUTLINE))
+        parts.append(dashed(x + 1.5, y + 1.5, width - 3, height - 3, strength))
     if min(width, height) >= WRITTEN:
         parts.append(text(written(shown.value), x + width / 2, y + height / 2 + 4, contrast(strength)))
     if shown.flagged:
         parts.append(corner(x + width, y, min(width, height)))
     return joined(parts)
+
+
+def dashed(x: float, y: float, width: float, height: float, strength: float) -> Markup:
+    """An outline that can be seen on a cell of that strength."""
+    stroke = "var(--surface)" if strength > DARK else "var(--s0)"
+    style = f"fill: none; stroke: {stroke}; stroke-dasharray: 3 2"
+    return element("rect", x=x, y=y, width=width, height=height, style=style)
 
 
 def corner(right: float, top: float, size: float) -> Markup:
@@ -153,15 +161,14 @@ def written(value: float) -> str:
 
 
 def contrast(strength: float) -> str:
-    return f"cellvalue {'high' if strength > 0.68 else 'low'}"
+    return f"cellvalue {'high' if strength > DARK else 'low'}"
 
 
 def key(y: float, within: str, flagged: str | None = None) -> Markup:
     """The scale, and what the marks mean."""
     scale = [box(step * 9.0, y, 9, 11, TONE, (step + 0.5) / 10) for step in range(10)]
     ticks = [text(said, place, y + 24, "tick middle") for said, place in (("0", 3.0), ("0.5", 45.0), ("1", 88.0))]
-    dashed = element("rect", x=120, y=y - 1, width=13, height=13, style=OUTLINE)
-    parts = [*scale, *ticks, dashed, text(within, 140, y + 10, "tick")]
+    parts = [*scale, *ticks, dashed(120, y - 1, 13, 13, 0.0), text(within, 140, y + 10, "tick")]
     if flagged is not None:
         left = 140 + CHARACTER * len(within) + 20
         edge = element("rect", x=left, y=y - 1, width=13, height=13, style="fill: none; stroke: var(--grid)")
