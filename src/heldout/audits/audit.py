@@ -35,7 +35,7 @@ from heldout.evidence import (
 )
 from heldout.execution.result import Result
 from heldout.execution.threads import one_thread_if_small
-from heldout.models import Model, load
+from heldout.models import Model, as_model
 from heldout.progress import Progress
 from heldout.report import write_report
 
@@ -65,11 +65,11 @@ def audit(
 
     Raises InputError, before any work, for models, suites and folders that cannot be used.
     """
-    model = as_model(candidate, allow_remote_code)
+    model = as_model(candidate, allow_remote_code=allow_remote_code)
     asked = Asked.of(suite, inspect_task, model)
     suite = asked.suite
     settings = AuditSettings(effort=effort, seed=seed, behaviours=len(suite.behaviours))
-    base = None if baseline is None else as_model(baseline, allow_remote_code)
+    base = None if baseline is None else as_model(baseline, allow_remote_code=allow_remote_code)
     check_inputs(suite, model, base, settings)
     subjects = [Subject.of(name, model, base, suite, settings) for name in suite.behaviours]
     plan, provenance = make_plan(subjects, suite, settings), provenance_of(model, base, suite, settings, out)
@@ -188,10 +188,6 @@ class StepCounter:
     def _tell(self, what: str, done: int) -> None:
         if self._progress is not None:
             self._progress(what, done, self._total)
-
-
-def as_model(model: Model | str | Path, allow_remote_code: bool) -> Model:
-    return model if isinstance(model, Model) else load(model, allow_remote_code=allow_remote_code)
 
 
 def provenance_of(

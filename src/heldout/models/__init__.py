@@ -5,7 +5,7 @@ from heldout.models.batching import batch_size, batches, batches_by_length
 from heldout.models.checkpoints import Checkpoint, CheckpointSuite, CheckpointWriter, log_spaced_steps, measure_along
 from heldout.models.encoders import encoder_model
 from heldout.models.intervene import Add, Edit, MeanAblate, Project, Resample, Set, Swap, ZeroAblate
-from heldout.models.loading import load
+from heldout.models.loading import as_model, load
 from heldout.models.metrics import LogitsFunction, Metric, TokenLogits
 from heldout.models.model import Meter, Model
 from heldout.models.packaged import minilm_folder
@@ -46,6 +46,7 @@ __all__ = [
     "Tokens",
     "Trace",
     "ZeroAblate",
+    "as_model",
     "batch_size",
     "batches",
     "batches_by_length",

@@ -63,6 +63,11 @@ def load(
     return Model(module, tokenizer, name=name, architecture=architecture, digest=partial(folder_digest, folder))
 
 
+def as_model(source: Model | str | os.PathLike[str], *, allow_remote_code: bool = False) -> Model:
+    """A model as it is, or what `load` makes of a folder, hub id or name."""
+    return source if isinstance(source, Model) else load(source, allow_remote_code=allow_remote_code)
+
+
 def opened(
     called: str,
     folder: Path,

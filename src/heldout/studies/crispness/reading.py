@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from heldout.models import Model, Site, Tokens, batches_by_length
 from heldout.models.sentence_encoders import mean_pooled
+from heldout.models.sites import evenly
 from heldout.shapes import Float, Int
 from heldout.studies.crispness.texts import LabelledText, Part
 from heldout.techniques.probes import bag_of_tokens
@@ -21,7 +22,6 @@ Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Rows = NDArray[np.int_]
 Labels = NDArray[np.str_]
-Progress = Callable[[str, int, int], None]
 
 SITES = 9
 BATCH = 64
@@ -60,7 +60,7 @@ class LatentTexts:
 
 def stream_sites(model: Model, most: int = SITES) -> list[Site]:
     """The embedding and the stream after layers, spread evenly."""
-    layers = sorted({round(place) for place in np.linspace(0, model.n_layers - 1, min(most - 1, model.n_layers))})
+    layers = evenly(range(model.n_layers), most - 1)
     return [Site("resid_pre", 0), *(Site("resid_post", layer) for layer in layers)]
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from heldout.data import Suite
 from heldout.errors import InputError, Problem
 from heldout.evidence.provenance import gather_provenance
-from heldout.models import Model, load
+from heldout.models import Model, as_model
+from heldout.progress import Progress
 from heldout.studies.crispness.english import english
 from heldout.studies.crispness.findings import CrispnessStudy
 from heldout.studies.crispness.measuring import Effort, Read, findings_of, read_model
 from heldout.studies.crispness.paths import path_reading
-from heldout.studies.crispness.reading import Progress
 from heldout.studies.crispness.storing import write_crispness
 from heldout.studies.crispness.texts import TextSet, read_text_set, texts_of_suite
 
@@ -42,7 +42,7 @@ def crispness(
     texts = chosen_texts(called, text_set, suite, seed)
     texts = texts.only(latents) if latents else texts
     effort = (effort or Effort()).resolved(called, len(texts.latents))
-    opened = model if isinstance(model, Model) else load(model, allow_remote_code=allow_remote_code)
+    opened = as_model(model, allow_remote_code=allow_remote_code)
     provenance = gather_provenance(
         weights={"model": opened.digest},
         data={"texts": texts.digest},

@@ -11,7 +11,7 @@ from heldout.data import Suite
 from heldout.errors import InputError, Problem
 from heldout.evidence import Provenance, gather_provenance
 from heldout.execution.threads import one_thread_if_small
-from heldout.models import Model, load
+from heldout.models import Model, as_model
 from heldout.progress import Progress, silent
 from heldout.statistics import mean_interval
 from heldout.studies.diff.activation_lens import lens_readings
@@ -58,14 +58,14 @@ def diff(
     report = progress or silent
     sources = sources_of("diff(base, tuned)", suite, text, prompts, seed)
     report("opening the models", 0, 1)
-    first, second = (opened(source, allow_remote_code) for source in (base, tuned))
+    first, second = (as_model(source, allow_remote_code=allow_remote_code) for source in (base, tuned))
     settings = Settings(prompts, draws, crosscoder, seed)
     with one_thread_if_small(first.n_parameters):
         pairing = paired(first, second, texts_of(sources))
         behaviour = behaviour_of(first, sources[0]) if pairing.same_tokens else None
         measured = measure(pairing, sources, behaviour, settings)
         others = [
-            reference_measured(first, opened(each, allow_remote_code), sources, behaviour, settings)
+            reference_measured(first, as_model(each, allow_remote_code=allow_remote_code), sources, behaviour, settings)
             for each in told(references, report)
         ]
         found = judged(pairing, sources, behaviour, measured, others, settings, report)
@@ -210,10 +210,6 @@ def shares_of(
 
 def texts_of(sources: Sequence[Prompts]) -> list[str]:
     return [text for source in sources for text in source.texts]
-
-
-def opened(source: Source, allow_remote_code: bool) -> Model:
-    return source if isinstance(source, Model) else load(source, allow_remote_code=allow_remote_code)
 
 
 def named(source: Source) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast, final
 
 from heldout.errors import InputError, Problem
-from heldout.models import Model, load
+from heldout.models import Model, as_model
 
 Source = Model | str | Path
 Sources = Source | Iterable[Source] | Mapping[str, Iterable[Source]]
@@ -27,9 +27,7 @@ class Subject:
         return name_of(self.source)
 
     def opened(self, *, allow_remote_code: bool) -> Model:
-        if isinstance(self.source, Model):
-            return self.source
-        return load(self.source, allow_remote_code=allow_remote_code)
+        return as_model(self.source, allow_remote_code=allow_remote_code)
 
 
 def subjects_of(called: str, sources: Sources) -> list[Subject]:

@@ -13,6 +13,7 @@ from heldout.execution import Job, run_jobs
 from heldout.execution.threads import one_thread_if_small
 from heldout.models import Checkpoint, CheckpointSuite, Model, Site, load_research_weights, measure_along
 from heldout.models.plain_transformer import PlainTransformer
+from heldout.progress import Progress
 from heldout.studies.grokking.fast_path import only_layer
 from heldout.studies.grokking.findings import GrokkingRun, GrokkingStudy, Measured
 from heldout.studies.grokking.fourier import real_basis
@@ -22,7 +23,7 @@ from heldout.studies.grokking.recipe import Recipe
 from heldout.studies.grokking.storing import write_grokking
 from heldout.studies.grokking.subspaces import Subspace, SubspaceLosses, subspace_losses
 from heldout.studies.grokking.task import ModularAddition
-from heldout.studies.grokking.training import Progress, trained
+from heldout.studies.grokking.training import trained
 
 MEASURED = "measured"
 RUNS = "runs"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast, final
 
@@ -16,6 +15,7 @@ from heldout.evidence.canonical import canonical_json, read_json, write_durably
 from heldout.execution.threads import one_thread_if_small
 from heldout.models import CheckpointSuite
 from heldout.models.plain_transformer import PlainTransformer
+from heldout.progress import Progress
 from heldout.studies.grokking.fast_path import sum_logits
 from heldout.studies.grokking.losses import prompt_losses
 from heldout.studies.grokking.recipe import Recipe
@@ -25,8 +25,6 @@ CHECKPOINTS = "checkpoints"
 UNFINISHED = "unfinished.safetensors"
 BETAS = (0.9, 0.98)
 MOMENTS = ("exp_avg", "exp_avg_sq")
-
-Progress = Callable[[str, int, int], None]
 
 
 @final

@@ -17,6 +17,7 @@ import torch
 from heldout.models import Model, Set, Site, batch_size
 from heldout.models.batching import batches_by_length
 from heldout.models.scores import refuse_values_that_are_not_finite, text_tokens
+from heldout.models.sites import evenly
 from heldout.seeds import torch_generator
 from heldout.statistics import holm, mean_interval, permutation_p_value
 from heldout.studies.reward.directions import FeatureDirections
@@ -64,8 +65,7 @@ class Ablation:
 
 def candidate_places(model: Model) -> list[Place]:
     """The stream at every token before the first layer and after each but the last, and at the last token after each."""
-    layers = np.unique(np.linspace(0, model.n_layers - 1, min(model.n_layers, MOST_LAYERS)).astype(int)).tolist()
-    after = [Site("resid_post", layer) for layer in layers]
+    after = evenly(model.sites("resid_post"), MOST_LAYERS)
     return [
         *(Place(site, True) for site in (Site("resid_pre", 0), *after[:-1])),
         *(Place(site, False) for site in after),

@@ -23,7 +23,6 @@ from heldout.studies.reward.scoring import Place, Scores, scores_of
 from heldout.studies.reward.shuffling import shuffled_gains
 from heldout.studies.reward.slopes import accuracy, slopes_of
 
-Progress = Callable[[str, int, int], None]
 Step = Callable[[str], None]
 STEPS = 5
 READ_AT = Place(Site("resid_pre", 0), everywhere=True)

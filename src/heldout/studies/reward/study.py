@@ -11,12 +11,13 @@ from heldout.errors import InputError, Problem
 from heldout.evidence import gather_provenance
 from heldout.models import Model
 from heldout.models.scores import load_reward_model
+from heldout.progress import Progress
 from heldout.studies.reward.best_of_n import Candidates
 from heldout.studies.reward.changes import changes_between
 from heldout.studies.reward.findings import RewardStudy
 from heldout.studies.reward.over_models import over_models
 from heldout.studies.reward.pairs import PairSet
-from heldout.studies.reward.reading import STEPS, Progress, read_model, slopes_only
+from heldout.studies.reward.reading import STEPS, read_model, slopes_only
 from heldout.studies.reward.storing import write_reward
 
 Source = Model | str | os.PathLike[str]

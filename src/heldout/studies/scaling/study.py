@@ -11,7 +11,7 @@ from heldout.data import Suite
 from heldout.errors import InputError, Problem, Problems
 from heldout.evidence import gather_provenance
 from heldout.models import CheckpointSuite, measure_along
-from heldout.models.checkpoints.measuring import Progress
+from heldout.progress import Progress
 from heldout.studies.scaling.findings import ScalingStudy
 from heldout.studies.scaling.measured import MeasuredModel
 from heldout.studies.scaling.measuring import ReadingsOn

@@ -7,7 +7,7 @@ from typing import Any, final
 
 from heldout.execution.result import Null, Result
 from heldout.models import Checkpoint, Model
-from heldout.studies.compare.readings import evenly
+from heldout.models.sites import evenly
 from heldout.studies.trajectory.asked import Asked
 from heldout.studies.trajectory.gauge import as_json
 from heldout.studies.trajectory.readouts import Activations, finite_activations

@@ -14,11 +14,11 @@ from torch import Tensor
 from heldout.errors import InputError, Problem
 from heldout.execution.result import Null, Result
 from heldout.models import Checkpoint, Model, Site, Tokens
+from heldout.models.sites import evenly
 from heldout.shapes import Float
 from heldout.statistics import paired_gain_p_value, proportion_interval
 from heldout.studies.compare.concepts import Concept
 from heldout.studies.compare.decoding import Decoded, Parts, labels_of, nulls_of
-from heldout.studies.compare.readings import evenly
 from heldout.studies.trajectory.asked import Asked
 from heldout.studies.trajectory.gauge import as_json
 from heldout.techniques import AnswerReadout, AnswerReadoutFitter

@@ -11,7 +11,7 @@ from heldout.errors import InputError, Problem
 from heldout.evidence import Provenance, gather_provenance
 from heldout.execution import Job, run_jobs
 from heldout.models import CheckpointSuite
-from heldout.models.checkpoints.folder import Progress
+from heldout.progress import Progress
 from heldout.studies.trajectory.asked import Asked, asked_of
 from heldout.studies.trajectory.findings import TrajectoryStudy
 from heldout.studies.trajectory.runs import Source, opened_runs

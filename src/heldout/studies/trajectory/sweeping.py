@@ -14,7 +14,7 @@ from heldout.execution.result import Result
 from heldout.execution.threads import one_thread_if_small
 from heldout.models import CheckpointSuite, measure_along
 from heldout.models.checkpoints import Cell, CellsFailed
-from heldout.models.checkpoints.folder import Progress
+from heldout.progress import Progress
 from heldout.shapes import Int
 from heldout.studies.trajectory.answers import answers_of
 from heldout.studies.trajectory.asked import Asked
