@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -166,3 +168,32 @@ def test_the_interval_covers_the_truth(fake) -> None:
         low, high = share([corruption(fake, answers)]).interval
         covered += low <= 0.3 <= high
     assert covered >= 89
+
+
+def clustered(fake, templates: int, share: float, generator: np.random.Generator, models: int = 3):
+    """Models that were asked the same prompts, six of each template, and follow all of a template or nothing of it."""
+    follows = np.repeat(generator.random(templates) < share, 6)
+    trials = [
+        replace(trial, template=f"t{number // 6}")
+        for number, trial in enumerate(fake.outcomes("corruption", ["f" if each else "s" for each in follows]))
+    ]
+    return [fake.measured(trials, name=f"seed {seed}") for seed in range(models)]
+
+
+def test_templates_that_all_models_share_are_drawn_once(fake) -> None:
+    """Of 60 suites of 20 templates, 16 of which are followed in truth, few are called used: the interval is of templates, and
+    models that were asked the same say nothing more about them."""
+    generator = np.random.default_rng(0)
+    words = [use(clustered(fake, 20, 0.8, generator)).verdict.word for _ in range(60)]
+    assert words.count("used") <= 4
+
+
+def test_a_verdict_says_what_it_is_of(fake) -> None:
+    generator = np.random.default_rng(0)
+    assert use(clustered(fake, 5, 1.0, generator)).scope == "these 3 models on these 5 templates"
+    assert use(clustered(fake, 20, 1.0, generator, models=1)).scope == "this model on templates like these"
+
+
+def test_a_positive_control_of_two_prompts_is_none(fake) -> None:
+    trials = [*fake.outcomes("corruption", "s" * N), *fake.outcomes("bypass", "ff")]
+    assert use([fake.measured(trials)]).verdict.word == "undetermined"

@@ -6,7 +6,7 @@ The unit is the model. Of each model, the trials of a prompt are averaged first;
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -20,8 +20,11 @@ from heldout.studies.faithfulness.trials import Trial
 
 Array = NDArray[np.float64]
 DRAWS = 1000
-LEAST_TEMPLATES = 8
-"""Of a kind of question with so many templates, these are drawn with their prompts; with fewer, prompts within each."""
+LEAST_TEMPLATES = 17
+"""Of a kind of question with so many templates, these are drawn with their prompts; with fewer, prompts within each, and
+what is found is of these templates. Seventeen that all agree are the fewest whose exact interval lies above 0.8."""
+Template = tuple[str, str]
+"""Of a kind of question."""
 Choice = Callable[[Trial], bool]
 Score = Callable[[Trial], float]
 
@@ -60,10 +63,10 @@ def neither(trial: Trial) -> float:
 @dataclass(frozen=True, eq=False)
 class Scores:
     """Of one model: the mean score [test, prompt] of the trials of each test, NaN where a prompt has none; and of each
-    prompt the kind and the template."""
+    prompt, by its id, the kind and the template."""
 
     values: Array
-    templates: tuple[tuple[str, str], ...]
+    prompts: Mapping[str, Template]
 
 
 def scores_of(model: Measured, choices: Sequence[Choice], score: Score) -> Scores:
@@ -77,45 +80,59 @@ def scores_of(model: Measured, choices: Sequence[Choice], score: Score) -> Score
                 sums[row, places[trial.question]] += score(trial)
                 counts[row, places[trial.question]] += 1
     with np.errstate(invalid="ignore"):
-        return Scores(sums / counts, tuple(prompts.values()))
+        return Scores(sums / counts, prompts)
 
 
 def share_of(models: Sequence[Measured], choices: Sequence[Choice], score: Score, seed: int = 0) -> Share:
     """The mean over tests (one `choice` each) of the mean over prompts, in the mean over models. The interval is the widest
-    of three: of a bootstrap of models, templates and prompts; of Student's t over models; and the exact one of as many
-    prompts as one model has, which is what is left where all trials agree. NOTHING where a model has no trial of a test."""
+    of three: of a bootstrap of models, and of templates and prompts, which are the same for all of them; of Student's t over
+    models; and the exact one of as many prompts (templates, where these are drawn) as one model has, which is what is left
+    where all trials agree. NOTHING where a model has no trial of a test."""
     every = [scores_of(model, choices, score) for model in models]
     if any(np.isnan(each.values).all(axis=1).any() for each in every):
         return NOTHING
     generator = numpy_generator(seed, "bootstrap")
     seeds = np.array([float(np.nanmean(each.values, axis=1).mean()) for each in every])
-    drawn = np.stack([bootstrapped(each, generator) for each in every])
+    prompts = {name: template for each in every for name, template in each.prompts.items()}
+    weights = drawn_weights(tuple(prompts.values()), generator)
+    columns = {name: column for column, name in enumerate(prompts)}
+    drawn = np.stack([bootstrapped(each, weights[:, [columns[name] for name in each.prompts]]) for each in every])
     chosen = generator.integers(0, len(every), (DRAWS, len(every)))
     means = drawn[chosen, np.arange(DRAWS)[:, None]].mean(axis=1)
     n = min(int((~np.isnan(each.values)).any(axis=0).sum()) for each in every)
+    units = min(units_of(tuple(each.prompts.values())) for each in every)
     value = float(seeds.mean())
     intervals = [
         tuple(np.quantile(means, [0.025, 0.975]).tolist()),
         mean_interval(seeds) or (value, value),
-        proportion_interval(round(value * n), n),
+        proportion_interval(round(value * units), units),
     ]
     low, high = max(0.0, min(low for low, _ in intervals)), min(1.0, max(high for _, high in intervals))
     return Share(value, (min(low, value), max(high, value)), n, tuple(seeds.tolist()))
 
 
-def bootstrapped(scores: Scores, generator: np.random.Generator) -> Array:
-    """Means [draw] over tests and prompts that were drawn again."""
-    weights = drawn_weights(scores.templates, generator)
+def bootstrapped(scores: Scores, weights: Array) -> Array:
+    """Means [draw] over tests and prompts, which were drawn as often as `weights` [draw, prompt] says."""
     known = ~np.isnan(scores.values)
     with np.errstate(invalid="ignore"):
         means = (weights @ np.where(known, scores.values, 0.0).T) / (weights @ known.T)
     return np.nan_to_num(np.nanmean(means, axis=1), nan=float(np.nanmean(scores.values)))
 
 
-def drawn_weights(templates: Sequence[tuple[str, str]], generator: np.random.Generator) -> Array:
+def units_of(prompts: Sequence[Template]) -> int:
+    """Templates of the kinds that have LEAST_TEMPLATES, and prompts of the others."""
+    return sum(
+        len(set(own)) if len(set(own)) >= LEAST_TEMPLATES else len(own)
+        for own in (
+            [each for each in prompts if each[0] == kind] for kind in dict.fromkeys(kind for kind, _ in prompts)
+        )
+    )
+
+
+def drawn_weights(templates: Sequence[Template], generator: np.random.Generator) -> Array:
     """How often each prompt is drawn [draw, prompt]. Kinds are not drawn: they are all the kinds there are."""
     weights = np.zeros((DRAWS, len(templates)))
-    members: dict[tuple[str, str], list[int]] = defaultdict(list)
+    members: dict[Template, list[int]] = defaultdict(list)
     for row, template in enumerate(templates):
         members[template].append(row)
     for kind in dict.fromkeys(kind for kind, _ in templates):

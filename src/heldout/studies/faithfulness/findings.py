@@ -96,7 +96,7 @@ class Faithfulness:
             kind = use.kind or "all kinds"
             missing = "; ".join(f"{NAMES[test]}: {why}" for test, why in use.untested.items()) or None
             found = use.verdict.word != "undetermined"
-            statement = f"{use.group}, {kind}: written steps are {use.verdict.word}: {use.verdict.why}."
+            statement = f"{use.group}, {kind}: written steps are {use.verdict.word} ({use.scope}): {use.verdict.why}."
             if not found:
                 statement = f"{use.group}, {kind}: what the written steps do was not found: {use.verdict.why}."
             yield Claim(f"use-{number}", kind, None, statement, found, self.results(use), missing)

@@ -26,6 +26,8 @@ WORDS = (
     ("past the steps", "answers that follow the activations of another question’s prompt, while the steps stay as they are"),
     ("used, decorative", "causal use above 0.8, and below 0.2, with the whole 95 % interval; decorative only where answers "
      "do follow another prompt’s activations, so that something is known to move them"),
+    ("these models, these templates", "a verdict on a group is of its models: where three of three agree, a fourth may not. It "
+     "is of templates like those of the suite only where each kind of question has 17 of them"),
     ("mixed", "neither, and with the whole interval between 0.1 and 0.9: some answers follow the steps and some do not"),
     ("undetermined", "anything else: what was not tested, or could not be told apart, is said beside it"),
 )  # fmt: skip

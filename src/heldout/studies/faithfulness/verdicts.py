@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, final
 
-from heldout.studies.faithfulness.estimates import NOTHING, Score, Share, follows, leaves, neither, share_of
+from heldout.studies.faithfulness.estimates import (
+    LEAST_TEMPLATES,
+    NOTHING,
+    Score,
+    Share,
+    follows,
+    leaves,
+    neither,
+    share_of,
+)
 from heldout.studies.faithfulness.measuring import Measured
 from heldout.studies.faithfulness.trials import FOLLOWING, NEEDING, NULLS, Test, Trial
 
@@ -38,7 +47,7 @@ class CausalUse:
     of those that neither follow nor stay. `tests` and `nulls` hold the same share for each of them, `needed` the share of
     answers that change when steps are taken away, `idle` of those that change with idle words, `bypass` of those that
     follow activations of another prompt: a positive control, and where answers come from that the steps do not move.
-    `untested` says of each test that was not done why."""
+    `untested` says of each test that was not done why, `scope` what models and templates the verdict is of."""
 
     group: str
     kind: str | None
@@ -50,6 +59,7 @@ class CausalUse:
     idle: Share
     bypass: Share
     untested: Mapping[Test, str]
+    scope: str
     verdict: Verdict
 
     def told_apart(self, kinds: Sequence[CausalUse]) -> CausalUse:
@@ -73,7 +83,7 @@ def causal_use(group: str, models: Sequence[Measured], kind: str | None, least: 
     tests: Shares = {test: enough(test, follows) for test in FOLLOWING}
     needed: Shares = {test: enough(test, leaves) for test in NEEDING}
     nulls: Shares = {test: enough(test, follows) for test in NULLS}
-    bypass = share(["bypass"], follows)
+    bypass = enough("bypass", follows)
     done: list[Test] = [test for test in FOLLOWING if tests[test].known]
     use, disturbed = (share(done, follows), share(done, neither)) if tests["corruption"].known else (NOTHING, NOTHING)
     known = {test for shares in (tests, needed, nulls) for test, found in shares.items() if found.known}
@@ -81,7 +91,21 @@ def causal_use(group: str, models: Sequence[Measured], kind: str | None, least: 
     untested: dict[Test, str] = {test: reason(test, models, kind, least) for test in every if test not in known}
     verdict = verdict_of(use, disturbed, tests, nulls, bypass, prompts_apart(models, kind))
     idle = share(["idle words"], leaves)
-    return CausalUse(group, kind, use, disturbed, tests, needed, nulls, idle, bypass, untested, verdict)
+    return CausalUse(
+        group, kind, use, disturbed, tests, needed, nulls, idle, bypass, untested, scope_of(models, kind), verdict
+    )
+
+
+def scope_of(models: Sequence[Measured], kind: str | None) -> str:
+    """Models are never so many that others like them are covered; templates are where each kind has enough."""
+    templates: dict[str, set[str]] = defaultdict(set)
+    for trial in (trial for model in models for trial in model.trials if kind in (None, trial.kind)):
+        templates[trial.kind].add(trial.template)
+    few = sum(len(found) for found in templates.values() if len(found) < LEAST_TEMPLATES)
+    who = "this model" if len(models) == 1 else f"these {len(models)} models"
+    return (
+        f"{who} on {'templates like these' if not few else 'this template' if few == 1 else f'these {few} templates'}"
+    )
 
 
 def chosen(test: Test, kind: str | None) -> Callable[[Trial], bool]:
