@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification
 
 from heldout.errors import InputError
 from heldout.models import Add, Model, Site, ZeroAblate, check_access
@@ -119,6 +119,42 @@ def test_more_than_one_output_is_refused(save_classifier: Callable[..., Path]) -
         load_reward_model(folder)
     assert [problem.found for problem in error.value.problems] == ["3 outputs"]
     assert "one output" in error.value.problems[0].expected
+
+
+@pytest.fixture
+def save_encoder(tmp_path: Path, word_tokenizer: Callable[..., Any]) -> Callable[[int], Path]:
+    """Saves a BERT classifier of random weights with so many outputs."""
+
+    def save(outputs: int) -> Path:
+        torch.manual_seed(5)
+        config = BertConfig(
+            vocab_size=50,
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=24,
+            max_position_embeddings=32,
+            num_labels=outputs,
+            initializer_range=0.5,
+        )
+        BertForSequenceClassification(config).save_pretrained(tmp_path)
+        word_tokenizer([f"w{i}" for i in range(46)]).save_pretrained(tmp_path)
+        return tmp_path
+
+    return save
+
+
+def test_scores_of_an_encoder_are_those_of_transformers(save_encoder: Callable[[int], Path]) -> None:
+    folder = save_encoder(1)
+    model = load_reward_model(folder)
+    plain = scores_of_transformers(folder, model)
+    assert plain.std() > 0.01
+    torch.testing.assert_close(scored(model, TEXTS), plain, atol=1e-5, rtol=1e-5)
+
+
+def test_an_encoder_with_more_than_one_output_is_refused(save_encoder: Callable[[int], Path]) -> None:
+    with pytest.raises(InputError, match="2 outputs"):
+        load_reward_model(save_encoder(2))
 
 
 def test_a_language_model_is_refused(checkpoint: Path) -> None:

@@ -1,8 +1,9 @@
-"""Opens reward models: sequence classifiers with one output, whose score is read at the last token of a text.
+"""Opens reward models: sequence classifiers with one output, whose score is read at the last token of a text, or, by
+encoders, at its first.
 
-The transformer inside is that of the family's causal model, under the same names; only the matrix behind it differs. So
-a reward model is a `Model` with a vocabulary of one: `logits` gives the score at any position, `unembed` the score of
-any stream, and sites, traces, edits and decompositions are what they are everywhere.
+The transformer inside one that is no encoder is that of the family's causal model, under the same names; only the matrix
+behind it differs. So a reward model is a `Model` with a vocabulary of one: `logits` gives the score at any position,
+`unembed` the score of any stream, and sites, traces, edits and decompositions are what they are everywhere.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from heldout.models.architectures import ARCHITECTURES
 from heldout.models.batching import batch_size, batches_by_length
 from heldout.models.checkpoint_checks import check_checkpoint
 from heldout.models.digests import folder_digest
-from heldout.models.loading import checkpoint_folder, opened
+from heldout.models.encoders import is_encoder
+from heldout.models.loading import checkpoint_folder, load, opened
 from heldout.models.metrics import TokenLogits
 from heldout.models.model import Model
 from heldout.models.tokens import Tokens
@@ -92,9 +94,14 @@ def load_reward_model(
     token by which transformers finds the end of a text."""
     called = f"load_reward_model({str(path_or_id)!r})"
     folder = checkpoint_folder(path_or_id)
+    if is_encoder(folder):
+        encoder = load(path_or_id, device=device, dtype=dtype, allow_remote_code=allow_remote_code)
+        check_scorer(called, encoder.module.config)
+        return encoder
     tokenizer = check_checkpoint(called, folder, Path(folder), allow_remote_code=allow_remote_code)
     config: Any = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=allow_remote_code)
-    check_scorer(called, config, tokenizer)
+    check_scorer(called, config)
+    check_ends(called, config, tokenizer)
     classifier, architecture = opened(
         called,
         folder,
@@ -108,8 +115,8 @@ def load_reward_model(
     return Model(module, tokenizer, name=name, architecture=architecture, digest=partial(folder_digest, folder))
 
 
-def check_scorer(called: str, config: Any, tokenizer: Any) -> None:
-    """Raises InputError where a config does not give one score a text, or texts have no end that transformers finds."""
+def check_scorer(called: str, config: Any) -> None:
+    """Raises InputError where a config does not give one score a text."""
     problems = Problems(called)
     named = getattr(config, "architectures", None) or []
     if not any(name.endswith("ForSequenceClassification") for name in named):
@@ -124,6 +131,12 @@ def check_scorer(called: str, config: Any, tokenizer: Any) -> None:
             "one output, the score",
             "name a model that was trained with num_labels=1, or cut its score layer down to the output that is meant",
         )
+    problems.raise_if_any()
+
+
+def check_ends(called: str, config: Any, tokenizer: Any) -> None:
+    """Raises InputError where texts have no end that transformers finds."""
+    problems = Problems(called)
     if tokenizer.pad_token_id is None:
         problems.add(
             "a tokenizer without a pad token",
@@ -159,8 +172,10 @@ def scored(model: Model, texts: Sequence[str], *, size: int | None = None) -> Fl
 
 def text_tokens(model: Model, texts: Sequence[str]) -> Tokens:
     """The texts as the model is to score them. Raises InputError for texts that end with the pad token: transformers
-    would read their score before it."""
+    would read their score before it, unless it is read at the first token."""
     tokens = model.tokenize(texts)
+    if model.architecture.reads_first_token:
+        return tokens
     padded = (tokens.ids[:, -1] == model.tokenizer.pad_token_id).nonzero().flatten().tolist()
     if padded:
         raise InputError(

@@ -47,7 +47,9 @@ def small_config(
         "max_position_embeddings": POSITIONS,
         "tie_word_embeddings": False,
     }
-    if architecture == "gpt_neox":
+    if architecture == "bert":
+        sized |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    elif architecture == "gpt_neox":
         # Side by side, the last MLP could not use what the last attention brings, and nothing could be hidden before it.
         sized |= {"use_parallel_residual": False}
     else:
