@@ -28,7 +28,7 @@ def statement(exponent: Exponent) -> str:
         return f"An exponent of {what} by a {form} was not given.{without}"
     low, high = exponent.interval
     fitted = f"exponent {exponent.law.exponent:.3g}, 95 % interval {low:.3g} to {high:.3g}"
-    fitted += f", sizes permuted: {p_value_text(exponent.p_value)} over all exponents"
+    fitted += f", sizes permuted, and Student's t over sizes: {p_value_text(exponent.p_value)} over all exponents"
     if exponent.found:
         grows = "grows" if exponent.law.exponent > 0 else "shrinks"
         return f"{what.capitalize()} {grows} with size by a {form}: {fitted}.".replace("-", "−") + without

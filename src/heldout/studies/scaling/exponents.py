@@ -45,7 +45,8 @@ class Exponent:
 
     @property
     def found(self) -> bool:
-        """There is an exponent, its interval leaves out 0, and permuted sizes do not give as much."""
+        """There is an exponent, its interval leaves out 0, and neither permuted sizes nor sizes that move at random give as
+        much."""
         if self.law is None or self.interval is None or self.p_value is None:
             return False
         low, high = self.interval

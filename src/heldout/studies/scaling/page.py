@@ -26,8 +26,9 @@ WORDS = (
      "right answer from that of another prompt"),
     ("exponent", "b in a·sizeᵇ, or in a·sizeᵇ + c"),
     ("lack of fit", "sizes lie off the law by more than seeds of a size differ, at a level of 1 %"),
-    ("sizes permuted", "how often values that know nothing of size change as much with it, corrected over all exponents "
-     "(Holm)"),
+    ("chance", "how often values that know nothing of size change as much with it, the larger of two: where sizes are permuted "
+     "over models, and by Student’s t over the means of sizes, whose models may share what moves them; corrected over all "
+     "exponents (Holm)"),
     ("next size", "by what share the law of the smaller sizes misses the mean of the largest"),
 )  # fmt: skip
 
@@ -67,7 +68,7 @@ def answer(study: ScalingStudy, quantity: Quantity) -> str:
 
 
 def _exponents(study: ScalingStudy) -> Markup:
-    headings = ("quantity", "form", "exponent", "95 % interval", "offset", "sizes permuted", "lack of fit", "next size")
+    headings = ("quantity", "form", "exponent", "95 % interval", "offset", "chance", "lack of fit", "next size")
     return table(headings, [_exponent_row(exponent) for exponent in study.exponents])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from scipy import stats
@@ -19,7 +19,7 @@ FEWEST_SIZES: dict[Form, int] = {"power": 3, "power_and_offset": 4}
 FEWEST_SEEDS = 2
 MISFIT = 0.01
 """Level at which the spread between seeds does not explain how far the sizes are from the law."""
-PERMUTED = "sizes permuted"
+PERMUTED = "sizes permuted, and Student's t over sizes"
 
 
 @final
@@ -71,7 +71,8 @@ class Scaling:
 
     Intervals are from a bootstrap over seeds: their deviations from the mean of their size, of all sizes together, as a few
     seeds of one size know little of its spread. They are widened for how few they are: deviations by √(n / (n − 1)), the
-    interval to Student's with the seeds' degrees of freedom. The null permutes sizes over all models.
+    interval to Student's with the seeds' degrees of freedom. The null permutes sizes over all models; as models of one size
+    may differ from the law together, its p-value is the larger of that and Student's of the line through the means of sizes.
     Source: Efron and Tibshirani 1993 for the bootstrap; Draper and Smith 1998, section 2.1, for the F test.
 
     Assumes that seeds of a size differ by shares that are alike at all sizes. Known failure: an offset and an exponent
@@ -104,7 +105,7 @@ class Scaling:
             refused=refused,
             misfit_p_value=misfit,
             next_size_error=self._next_size_error(values),
-            null=self._null(sizes, flat),
+            null=self._null(sizes, flat, values),
             sizes=len(values),
             models=len(flat),
             settings={"form": self.form, "draws": self.draws, "seed": self.seed},
@@ -151,12 +152,13 @@ class Scaling:
         mean = float(np.exp(np.log(np.asarray(values[largest], dtype=np.float64)).mean()))
         return float(law(np.array([float(largest)]))[0]) / mean - 1.0
 
-    def _null(self, sizes: Array, flat: Array) -> Null:
-        """Exponents of plain power laws where sizes belong to no model in particular; two-sided."""
-        generator = numpy_generator(self.seed, PERMUTED, len(flat))
+    def _null(self, sizes: Array, flat: Array, values: Mapping[float, Sequence[float]]) -> Null:
+        """Exponents of plain power laws where sizes belong to no model in particular; two-sided. The p-value is the larger
+        of that and of `trend_p_value`."""
+        generator = numpy_generator(self.seed, "sizes permuted", len(flat))
         drawn = np.array([fit("power", generator.permutation(sizes), flat).exponent for _ in range(self.permutations)])
         observed = abs(fit("power", sizes, flat).exponent)
-        p_value = permutation_p_value(observed, np.abs(drawn))
+        p_value = max(permutation_p_value(observed, np.abs(drawn)), trend_p_value(values))
         return Null(PERMUTED, float(drawn.mean()), float(np.abs(drawn).max()), len(drawn), p_value)
 
     def _refuse(self, values: Mapping[float, Sequence[float]]) -> None:
@@ -175,6 +177,14 @@ class Scaling:
         if min(self.draws, self.permutations) < 1:
             problems.add("no draws or no permutations", "one or more", "leave them out")
         problems.raise_if_any()
+
+
+def trend_p_value(values: Mapping[float, Sequence[float]]) -> float:
+    """Student's, two-sided, that the means of sizes do not rise or fall with them, in logarithms: the unit is the size, whose
+    models may share what moves them off the law."""
+    means = [float(np.log(np.asarray(each, dtype=np.float64)).mean()) for each in values.values()]
+    found: Any = stats.linregress(np.log(list(values)), means)
+    return float(found.pvalue) if np.isfinite(found.pvalue) else 1.0
 
 
 def observations(values: Mapping[float, Sequence[float]]) -> tuple[Array, Array]:
