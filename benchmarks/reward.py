@@ -2,7 +2,7 @@
 
     python benchmarks/reward.py [--seeds 0,1,2,3,4] [--folder DIR]
 
-Trains one model a seed for each of three sets of coefficients (built once into the folder), reads each by the study, and
+Trains one model a seed for each of four sets of coefficients (built once into the folder), reads each by the study, and
 prints, by set: in how many models signs and ranks of the features were found as planted and nothing else was found, slopes
 in units of quality beside what was planted and how many intervals hold it, completeness errors, what ablation took from each
 slope and from accuracy on quality, what the best of 64 gained, and what holds over the models. One thread; about half a
@@ -27,6 +27,7 @@ from heldout.studies.reward.pairs import QUALITY
 SETS: dict[str, tuple[str, dict[str, float]]] = {
     "as the defaults": ("llama", {"length": 0.5, "format": -0.8, "agreement": 1.2, "politeness": 0.0}),
     "other signs": ("gpt2", {"length": -0.4, "format": 0.0, "agreement": 0.3, "politeness": 0.9}),
+    "an encoder": ("bert", {"length": 0.5, "format": -0.8, "agreement": 1.2, "politeness": 0.0}),
     "quality alone": ("llama", {"length": 0.0, "format": 0.0, "agreement": 0.0, "politeness": 0.0}),
 }
 SIGNS = {"rewarded": 1, "punished": -1, "negligible": 0}
@@ -36,12 +37,15 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--only", choices=SETS)
     given = parser.parse_args()
     torch.set_num_threads(1)
     seeds = [int(seed) for seed in given.seeds.split(",")]
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         for name, (family, coefficients) in SETS.items():
+            if given.only not in (None, name):
+                continue
             recipes = [PlantedReward(seed, coefficients, family) for seed in seeds]
             print_set(name, coefficients, [read(recipe, folder / f"{name} {recipe.seed}") for recipe in recipes])
 
@@ -63,7 +67,7 @@ def print_set(name: str, coefficients: Mapping[str, float], readings: Sequence[R
         told = " ".join("unknown" if ratio is None else f"{ratio.value:+.3f}" for ratio in ratios)
         covered = sum(ratio is not None and ratio.interval[0] <= value <= ratio.interval[1] for ratio in ratios)
         print(f"  {feature}: planted {value:+.2f}, found {told}; inside the interval {covered} of {n}")
-    for kind in ("component", "token", "feature"):
+    for kind in readings[0].kinds:
         print(f"  completeness error, {kind}s: at most {max(each.completeness_error(kind) for each in readings):.2g}")
     ablations = [each for reading in readings for each in reading.ablations]
     if ablations:

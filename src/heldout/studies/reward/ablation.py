@@ -64,12 +64,13 @@ class Ablation:
 
 
 def candidate_places(model: Model) -> list[Place]:
-    """The stream at every token before the first layer and after each but the last, and at the last token after each."""
+    """The stream at every token before the first layer and after each but the last; and where the score is read at the
+    last token, at that token after each."""
     after = evenly(model.sites("resid_post"), MOST_LAYERS)
-    return [
-        *(Place(site, True) for site in (Site("resid_pre", 0), *after[:-1])),
-        *(Place(site, False) for site in after),
-    ]
+    everywhere = [Place(site, True) for site in (Site("resid_pre", 0), *after[:-1])]
+    return (
+        everywhere if model.architecture.reads_first_token else [*everywhere, *(Place(site, False) for site in after)]
+    )
 
 
 def ablations_of(

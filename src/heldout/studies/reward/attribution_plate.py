@@ -20,18 +20,17 @@ CAPTION = (
     "A row: test pairs of one feature, and what makes the score of the text with more of it differ: means over the pairs, in "
     "units of the score. Above: heads (head.layer.number) and MLPs, with the final norm held fixed; they sum to the "
     "difference. Below: named features, as the stream before the first layer has them; “left over” is what they do not "
-    "account for."
+    "account for. A model that norms its stream behind each sum has no components that add up."
 )
 
 
 def attribution_plate(reading: Reading) -> Drawing:
     components = [each for each in reading.attributions if each.kind == "component"]
     features = [each for each in reading.attributions if each.kind == "feature"]
-    columns = largest_parts(components)
-    first, height = grid(COMPONENTS, components, columns, TOP)
-    second, bottom = grid(FEATURES, features, list(features[0].parts), height + 92)
+    first, bottom = grid(COMPONENTS, components, largest_parts(components), TOP) if components else (None, TOP - 92)
+    second, bottom = grid(FEATURES, features, list(features[0].parts), bottom + 92)
     signs = [(box(0, -6, 18, 12, MORE, 0.8), "raises the score"), (box(0, -6, 18, 12, LESS, 0.8), "lowers it")]
-    errors = ", ".join(f"{kind}s {reading.completeness_error(kind):.2g}" for kind in ("component", "token", "feature"))
+    errors = ", ".join(f"{kind}s {reading.completeness_error(kind):.2g}" for kind in reading.kinds)
     note = text(f"completeness error: {errors}", WIDTH - 8, 12, "tick end")
     content = joined(legend(signs, 8), note, first, second)
     name = "Parts of the score difference by component and by named feature"

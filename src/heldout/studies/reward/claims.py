@@ -17,6 +17,9 @@ from heldout.studies.reward.shuffling import Shuffled
 from heldout.studies.reward.slopes import DRAWS, TURNED, UNITS, WORTH, Slope
 
 SCORE = "score"
+NO_COMPONENTS = (
+    "components: this model norms its stream behind each sum, so that what they write does not add up to a score"
+)
 
 
 def claims_of(study: RewardStudy) -> Iterator[Claim]:
@@ -24,7 +27,8 @@ def claims_of(study: RewardStudy) -> Iterator[Claim]:
     for place, reading in enumerate(study.readings):
         name = f"model-{place}"
         yield from (slope_claim(name, reading, slope) for slope in reading.spurious)
-        yield completeness_claim(name, reading)
+        if reading.attributions:
+            yield completeness_claim(name, reading)
         yield from (ablation_claim(name, reading, each) for each in reading.ablations)
         yield from exploitation_claims(name, reading)
     yield from change_claims(study)
@@ -72,24 +76,27 @@ def slope_statement(reading: Reading, slope: Slope) -> str:
 
 
 def completeness_claim(name: str, reading: Reading) -> Claim:
-    errors = {kind: reading.completeness_error(kind) for kind in ("component", "token", "feature")}
-    holds = max(errors["component"], errors["token"]) <= COMPLETE
+    exact = [kind for kind in reading.kinds if kind != "feature"]
+    errors = {kind: reading.completeness_error(kind) for kind in reading.kinds}
+    holds = max(errors[kind] for kind in exact) <= COMPLETE
+    parts = " and ".join(f"{kind}s" for kind in exact)
     figures = (
-        f"{errors['component']:.2g} and {errors['token']:.2g} of them are left over; named features leave over "
+        f"{' and '.join(f'{errors[kind]:.2g}' for kind in exact)} of them are left over; named features leave over "
         f"{errors['feature']:.2g}."
     )
     statement = (
-        f"Score differences of {reading.name} are the sum of what components and tokens give to them: {figures}"
+        f"Score differences of {reading.name} are the sum of what {parts} give to them: {figures}"
         if holds
-        else f"That score differences of {reading.name} are the sum of what components and tokens give to them was not found "
+        else f"That score differences of {reading.name} are the sum of what {parts} give to them was not found "
         f"to {COMPLETE:g}: {figures}"
     )
-    n = sum(len(each.difference) for each in reading.attributions if each.kind == "component")
+    n = sum(len(each.difference) for each in reading.attributions if each.kind == "token")
     results = tuple(
         Result("attribution", f"completeness error, {kind}s", "share of the difference", error, n)
         for kind, error in errors.items()
     )
-    return Claim(f"{name}-completeness", "attribution", None, statement, holds, results)
+    missing = None if "component" in exact else NO_COMPONENTS
+    return Claim(f"{name}-completeness", "attribution", None, statement, holds, results, missing)
 
 
 def ablation_claim(name: str, reading: Reading, found: Ablation) -> Claim:

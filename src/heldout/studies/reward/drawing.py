@@ -38,7 +38,7 @@ AFTER, BEFORE, EACH = "s1", "s2", "s3"
 TONES = ("s2", "s3", "s4", "s5")
 SLOPES_CAPTION = (
     "By how much the score changes with a unit of a feature, all else in the text alike, in units of what a unit of quality "
-    "is worth. Dots with 95 % intervals over groups of test pairs (over models, where there are several). Grey: what 95 % of "
+    "is worth. Dots with 95 % intervals over groups of test pairs (the mean’s: over models and groups). Grey: what 95 % of "
     "random orientations of the same pairs give. Framed: slopes too small to matter, by the study’s margin. Where the slope of "
     "quality was not found there is no such unit, and slopes are told in units of the score."
 )

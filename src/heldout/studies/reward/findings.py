@@ -73,6 +73,11 @@ class Reading:
     def spurious(self) -> tuple[Slope, ...]:
         return tuple(each for each in self.slopes if each.feature != QUALITY)
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Of parts that differences are attributed to."""
+        return tuple(dict.fromkeys(each.kind for each in self.attributions))
+
     def completeness_error(self, kind: str) -> float:
         """Of all attributed pairs of one kind together: Σ |left over| / Σ |difference|."""
         own = [each for each in self.attributions if each.kind == kind]
@@ -84,7 +89,7 @@ class Reading:
             "name": self.name,
             "digest": self.digest,
             "accuracy_on_quality": self.accuracy,
-            "completeness_error": {kind: self.completeness_error(kind) for kind in ("component", "token", "feature")},
+            "completeness_error": {kind: self.completeness_error(kind) for kind in self.kinds},
             "slopes": [each.to_json() for each in self.slopes],
             "attributions": [
                 {

@@ -20,10 +20,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from heldout.models import Tokens
+from heldout.models.encoders import Encoder
 from heldout.models.quiet_saving import save_quietly
 from heldout.organisms.training import EMBEDDING_SCALE, Schedule, minimise, small_config
 from heldout.organisms.words import tokenizer_of_words
 from heldout.seeds import derived_seed, numpy_generator
+from heldout.shapes import Float
 from heldout.studies.reward.planted_texts import (
     QUALITY,
     SPURIOUS,
@@ -85,9 +87,16 @@ def comparison_loss(module: Any, recipe: PlantedReward, generator: np.random.Gen
     margin = np.array([recipe.reward(one) - recipe.reward(other) for one, other in zip(first, second, strict=True)])
     votes = generator.binomial(ANNOTATORS, 1 / (1 + np.exp(-margin))) / ANNOTATORS
     tokens = Tokens.from_ids(token_ids([*first, *second]))
-    scores = module(input_ids=tokens.ids, attention_mask=tokens.mask, position_ids=tokens.position_ids).logits[:, 0]
-    one, other = scores.chunk(2)
+    one, other = scores_of_rows(module, tokens).chunk(2)
     return binary_cross_entropy_with_logits(one - other, torch.tensor(votes, dtype=torch.float32))
+
+
+def scores_of_rows(module: Any, tokens: Tokens) -> Float[Tensor, " row"]:
+    """transformers' BERT looks for a text's first token where left-padded rows have padding."""
+    encoder = module.config.model_type == "bert"
+    called = Encoder(module.config, module) if encoder else module
+    logits: Tensor = called(input_ids=tokens.ids, attention_mask=tokens.mask, position_ids=tokens.position_ids).logits
+    return logits.flatten()
 
 
 def new_classifier(recipe: PlantedReward) -> PreTrainedModel:

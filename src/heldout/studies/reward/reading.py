@@ -57,13 +57,14 @@ def slopes_only(model: Model, pairs: PairSet, seed: int) -> Reading:
 
 
 def attributions_of(model: Model, pairs: PairSet, scores: Scores, seed: int) -> tuple[Attribution, ...]:
-    """Three of each feature, quality first."""
+    """Three of each feature, quality first; without components where the stream is not the sum of what they write."""
     readers = fitted(model, pairs, READ_AT)
     worth = worth_of_units(pairs, scores, readers.features)
     found: list[Attribution] = []
     for feature in (QUALITY, *pairs.features):
         own = attributed_pairs(pairs, feature)
-        found.append(to_components(model, feature, own, scores))
+        if not model.architecture.norms_the_stream:
+            found.append(to_components(model, feature, own, scores))
         found.append(to_tokens(model, feature, own, scores, seed))
         found.append(to_features(model, feature, own, scores, readers, worth))
     return tuple(found)
