@@ -30,7 +30,7 @@ SETS: dict[str, tuple[str, dict[str, float]]] = {
     "an encoder": ("bert", {"length": 0.5, "format": -0.8, "agreement": 1.2, "politeness": 0.0}),
     "quality alone": ("llama", {"length": 0.0, "format": 0.0, "agreement": 0.0, "politeness": 0.0}),
 }
-SIGNS = {"rewarded": 1, "punished": -1, "negligible": 0}
+SIGNS = {"rewarded": 1, "punished": -1}
 
 
 def main() -> None:
@@ -99,8 +99,11 @@ def print_set(name: str, coefficients: Mapping[str, float], readings: Sequence[R
 
 
 def signs_hold(reading: Reading, coefficients: Mapping[str, float]) -> bool:
+    """Nothing found: the interval over all features lies within the margin. Test groups are too few for `negligible`."""
     planted = {feature: (value > 0) - (value < 0) for feature, value in coefficients.items()}
-    return all(SIGNS.get(slope.reading) == planted[slope.feature] for slope in reading.spurious)
+    return all(
+        SIGNS.get(slope.reading, 0 if slope.is_within else None) == planted[slope.feature] for slope in reading.spurious
+    )
 
 
 def ranks_hold(reading: Reading, coefficients: Mapping[str, float]) -> bool:

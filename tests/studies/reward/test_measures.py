@@ -23,7 +23,8 @@ ScoredPairs = Callable[..., tuple[PairSet, Scores]]
 def test_slopes_are_differences_by_unit(scored_pairs: ScoredPairs) -> None:
     found = slopes_of(*scored_pairs({"quality": 2.0, "length": 0.5, "tone": -0.7, "none": 0.0}, noise=0.0), seed=0)
     assert [slope.value for slope in found] == pytest.approx([2.0, 0.5, -0.7, 0.0])
-    assert [slope.reading for slope in found] == ["rewarded", "rewarded", "punished", "negligible"]
+    assert [slope.reading for slope in found] == ["rewarded", "rewarded", "punished", "undecided"]
+    assert found[3].is_within
 
 
 def test_noise_alone_is_no_finding(scored_pairs: ScoredPairs) -> None:

@@ -49,7 +49,8 @@ def test_a_slope_is_told_with_the_error_of_its_unit(slopes: Callable[..., Slopes
         assert length.in_quality is not None
         low, high = length.in_quality.interval
         assert low < 0.5 < high
-        assert (length.reading, tone.reading) == ("rewarded", "negligible")
+        assert (length.reading, tone.reading) == ("rewarded", "undecided")
+        assert tone.is_within
     certain, unsure = (
         each[1].in_quality
         for each in (slopes(PLANTED, {**NOISE, "quality": 0.1}), slopes(PLANTED, {**NOISE, "quality": 2.0}))

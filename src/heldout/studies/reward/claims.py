@@ -14,7 +14,7 @@ from heldout.studies.reward.claims_between_models import change_claims, models_c
 from heldout.studies.reward.findings import COMPLETE, Reading, RewardStudy, is_cause
 from heldout.studies.reward.pairs import ALPHA, QUALITY
 from heldout.studies.reward.shuffling import Shuffled
-from heldout.studies.reward.slopes import DRAWS, TURNED, UNITS, WORTH, Slope
+from heldout.studies.reward.slopes import DRAWS, FEWEST_FOR_NEGLIGIBLE, TURNED, UNITS, WORTH, Slope
 
 SCORE = "score"
 NO_COMPONENTS = (
@@ -69,10 +69,17 @@ def slope_statement(reading: Reading, slope: Slope) -> str:
     said = {
         "rewarded": f"{reading.name} rewards {slope.feature}: {figures}.",
         "punished": f"{reading.name} punishes {slope.feature}: {figures}.",
-        "negligible": f"{searched}, whose 95 % interval leaves one out: {figures}.",
-        "undecided": f"{searched}, which do not exclude one: {figures}.",
+        "negligible": f"{searched}, whose interval over all features leaves one out: {figures}.",
+        "undecided": f"{searched}, {doubt(slope)}: {figures}.",
     }
     return said[slope.reading]
+
+
+def doubt(slope: Slope) -> str:
+    """Why a slope that was not found is not negligible."""
+    if slope.is_within:
+        return f"whose {slope.groups} groups are too few to exclude a reward of rare groups ({FEWEST_FOR_NEGLIGIBLE} are needed)"
+    return "which do not exclude one"
 
 
 def completeness_claim(name: str, reading: Reading) -> Claim:

@@ -75,6 +75,8 @@ def answer_of(reading: Reading) -> str:
         kind: [told(slope) for slope in reading.spurious if slope.reading == kind]
         for kind in ("rewarded", "punished", "negligible", "undecided")
     }
+    few = [told(slope) for slope in reading.spurious if slope.reading == "undecided" and slope.is_within]
+    open_ = [each for each in kinds["undecided"] if each not in few]
     if any(slope.reading == "unknown" for slope in reading.spurious):
         low, high = reading.quality.interval
         scores = ", ".join(f"{slope.feature} ({signed(slope.value)})" for slope in reading.spurious)
@@ -85,7 +87,8 @@ def answer_of(reading: Reading) -> str:
     verbs = [f"{verb} {', '.join(kinds[kind])}" for verb, kind in VERBS if kinds[kind]]
     verbs = verbs or ["was not found to go by any of the features"]
     rest = f" Less than {WORTH:g}: {', '.join(kinds['negligible'])}." if kinds["negligible"] else ""
-    rest += f" Undecided: {', '.join(kinds['undecided'])}." if kinds["undecided"] else ""
+    rest += f" Less than {WORTH:g}, but in too few groups to exclude a rare reward: {', '.join(few)}." if few else ""
+    rest += f" Undecided: {', '.join(open_)}." if open_ else ""
     carried = [each.feature for each in reading.ablations if is_cause(each)]
     cause = f" A direction was found that carries {', '.join(carried)} and not quality." if carried else ""
     against = " Quality itself is punished; its units are told by their size." if reading.quality.value < 0 else ""

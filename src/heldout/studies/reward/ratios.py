@@ -34,13 +34,13 @@ class Ratio:
         return {"value": self.value, "interval": list(self.interval), "unit": self.unit}
 
 
-def ratio_of(own: ByGroup, unit: ByGroup) -> Ratio | None:
-    """The mean of `own` over the size of the mean of `unit`, with Fieller's 95 % interval. None where the interval of `unit`
+def ratio_of(own: ByGroup, unit: ByGroup, level: float = 0.95) -> Ratio | None:
+    """The mean of `own` over the size of the mean of `unit`, with Fieller's interval. None where the interval of `unit`
     reaches 0: then no bound can be given."""
     a, b = (np.array(list(each.values()), dtype=np.float64) for each in (own, unit))
     sign = float(np.sign(b.mean()))
     top, bottom, covariance = float(a.mean()), abs(float(b.mean())), sign * covariance_of_means(own, unit)
-    t = float(stats.t.ppf(0.975, min(len(a), len(b)) - 1))
+    t = float(stats.t.ppf((1.0 + level) / 2.0, min(len(a), len(b)) - 1))
     top_error, bottom_error = (t * t * float(each.var(ddof=1)) / len(each) for each in (a, b))
     curvature = bottom**2 - bottom_error
     if not curvature > 0.0:
