@@ -79,6 +79,9 @@ def print_set(name: str, coefficients: Mapping[str, float], readings: Sequence[R
         )
         print(f"random at most {max(max(each.random) for each in ablations):.0%};", end=" ")
         print(f"accuracy on quality changes by {-max(lost):+.1%} to {-min(lost):+.1%}")
+        kept = [each.quality_kept for each in ablations]
+        print(f"  {min(kept):.0%} to {max(kept):.0%} of quality's slope is kept;", end=" ")
+        print(f"groups with a pair that turns wrong: at most {max(each.quality_groups_lost for each in ablations)}")
         print(f"  p-values, corrected: at most {max(each.p_value for each in ablations):.2g}")
         print(
             f"  the direction carries the feature and not quality: {sum(map(is_cause, ablations))} of {len(ablations)}"

@@ -69,5 +69,6 @@ def test_what_lies_within_alone_need_not_over_all_features() -> None:
     spread = 0.09 * 40**0.5 / 2.02  # Student's interval reaches to .09
     quality = np.full(40, 1.0) + 0.001 * noise[::-1]
     alone = scored({"quality": quality, "a": spread * noise})[1]
-    of_four = scored({"quality": quality, **{name: spread * noise for name in "abcd"}})[1]
+    same = spread * noise
+    of_four = scored({"quality": quality, "a": same, "b": same, "c": same, "d": same})[1]
     assert (alone.reading, of_four.reading) == ("negligible", "undecided")

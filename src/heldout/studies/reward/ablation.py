@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import final
+from dataclasses import asdict, dataclass, replace
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -19,9 +19,9 @@ from heldout.models.batching import batches_by_length
 from heldout.models.scores import refuse_values_that_are_not_finite, text_tokens
 from heldout.models.sites import evenly
 from heldout.seeds import torch_generator
-from heldout.statistics import holm, mean_interval, permutation_p_value
+from heldout.statistics import holm, mean_interval, permutation_p_value, proportion_interval
 from heldout.studies.reward.directions import FeatureDirections
-from heldout.studies.reward.pairs import ALPHA, QUALITY, Pair, PairSet, group_means
+from heldout.studies.reward.pairs import ALPHA, QUALITY, Pair, PairSet, group_means, group_names
 from heldout.studies.reward.ratios import ByGroup, ratio_of
 from heldout.studies.reward.scoring import Place, Scores
 from heldout.studies.reward.slopes import accuracy, by_group, mean_slope, slope_per_pair
@@ -38,10 +38,11 @@ KEPT = 0.02
 class Ablation:
     """What became of a feature's slope, and of quality, when its direction was taken out.
 
-    `reduction` is 1 − |slope after| / |slope before|, as are those of `random`; `reduction_interval` has the error of both
-    slopes, over groups of test pairs (None where that before is not told from 0). `p_value` is the share of random
-    directions that reduce the slope as much, the feature's counted, corrected over all features that were taken out
-    (Holm). Accuracies are shares of test pairs of quality whose better text has the higher score."""
+    `reduction` is 1 − |slope after| / |slope before|, each in units of quality's slope then, as are those of `random`;
+    `reduction_interval` has the error of all four slopes, over groups of test pairs (None where one before, or quality's
+    after, is not told from 0). `p_value` is the share of random directions that reduce the slope as much, the feature's
+    counted, corrected over all features that were taken out (Holm). Accuracies are shares of test pairs of quality whose
+    better text has the higher score; `quality_groups_lost` have a pair of which that was so and is no longer."""
 
     feature: str
     place: str
@@ -54,13 +55,28 @@ class Ablation:
     quality_after: float
     quality_slope_before: float
     quality_slope_after: float
+    quality_groups: int
+    quality_groups_lost: int
     random: tuple[float, ...]
     reduction_interval: tuple[float, float] | None
     p_value: float
 
     @property
     def reduction(self) -> float:
-        return reduction(self.slope_before, self.slope_after)
+        return reduction(self.slope_before, self.slope_after, self.quality_kept)
+
+    @property
+    def quality_kept(self) -> float:
+        """The share of quality's own slope that is left; below 0 where it is turned round."""
+        return share_kept(self.quality_slope_before, self.quality_slope_after)
+
+    @property
+    def quality_lost_interval(self) -> tuple[float, float]:
+        """Of the share of groups, exact."""
+        return proportion_interval(self.quality_groups_lost, self.quality_groups)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "reduction": self.reduction, "quality_kept": self.quality_kept}
 
 
 def candidate_places(model: Model) -> list[Place]:
@@ -92,7 +108,9 @@ def ablate(model: Model, feature: str, pairs: PairSet, chosen: FeatureDirections
     interval = mean_interval(group_means(own, slope_per_pair(own, after)))
     assert interval is not None, "check_pairs asks for more than two groups"
     slope, left = mean_slope(own, before), mean_slope(own, after)
-    random = random_reductions(model, chosen, feature, own, slope, n_random, seed)
+    units = [in_units(by_group(own, scores), by_group(quality, scores)) for scores in (before, after)]
+    random = random_reductions(model, chosen, feature, pairs, before, n_random, seed)
+    kept = share_kept(mean_slope(quality, before), mean_slope(quality, after))
     return Ablation(
         feature=feature,
         place=str(chosen.place),
@@ -105,9 +123,11 @@ def ablate(model: Model, feature: str, pairs: PairSet, chosen: FeatureDirections
         quality_after=accuracy(quality, after),
         quality_slope_before=mean_slope(quality, before),
         quality_slope_after=mean_slope(quality, after),
+        quality_groups=len(group_names(quality)),
+        quality_groups_lost=groups_lost(quality, before, after),
         random=tuple(random),
-        reduction_interval=reduction_interval(by_group(own, before), by_group(own, after)),
-        p_value=permutation_p_value(reduction(slope, left), np.array(random)),
+        reduction_interval=reduction_interval(*units),
+        p_value=permutation_p_value(reduction(slope, left, kept), np.array(random)),
     )
 
 
@@ -140,20 +160,42 @@ def with_best_strength(model: Model, feature: str, own: Sequence[Pair], place: F
 
 
 def random_reductions(
-    model: Model, place: FeatureDirections, feature: str, own: Sequence[Pair], slope: float, n: int, seed: int
+    model: Model, place: FeatureDirections, feature: str, pairs: PairSet, before: Scores, n: int, seed: int
 ) -> list[float]:
+    own, quality = pairs.of(feature, "test"), pairs.of(QUALITY, "test")
+    slope, unit = mean_slope(own, before), mean_slope(quality, before)
     generator = torch_generator(seed, "random directions", feature)
-    scores = (ablated_scores(model, place.with_random(feature, generator), feature, own) for _ in range(n))
-    return [reduction(slope, mean_slope(own, each)) for each in scores]
+    reductions: list[float] = []
+    for _ in range(n):
+        after = ablated_scores(model, place.with_random(feature, generator), feature, [*own, *quality])
+        reductions.append(reduction(slope, mean_slope(own, after), share_kept(unit, mean_slope(quality, after))))
+    return reductions
 
 
-def reduction(before: float, after: float) -> float:
-    return 1 - abs(after) / abs(before) if before else 0.0
+def share_kept(before: float, after: float) -> float:
+    return after / before if before else 0.0
 
 
-def reduction_interval(before: ByGroup, after: ByGroup) -> tuple[float, float] | None:
+def reduction(before: float, after: float, kept: float = 1.0) -> float:
+    """1 − |after / before| in units of quality, of whose slope a share is `kept`; 0 where none is."""
+    return 1 - abs(after) / (abs(before) * kept) if before and kept > 0.0 else 0.0
+
+
+def groups_lost(quality: Sequence[Pair], before: Scores, after: Scores) -> int:
+    turned = (before.differences(quality) > 0) & (after.differences(quality) <= 0)
+    return len({pair.group for pair, wrong in zip(quality, turned, strict=True) if wrong})
+
+
+def in_units(own: ByGroup, quality: ByGroup) -> ByGroup | None:
+    """Pseudo-values, one for each group, with the slope in units of quality's as their mean and its error; None where quality's
+    is not told from 0."""
+    ratio = ratio_of(own, quality)
+    return None if ratio is None else {group: ratio.value + each for group, each in ratio.influence.items()}
+
+
+def reduction_interval(before: ByGroup | None, after: ByGroup | None) -> tuple[float, float] | None:
     """That of 1 − |after / before|."""
-    left = ratio_of(after, before)
+    left = None if before is None or after is None else ratio_of(after, before)
     if left is None:
         return None
     low, high = left.interval

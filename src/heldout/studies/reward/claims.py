@@ -78,7 +78,8 @@ def slope_statement(reading: Reading, slope: Slope) -> str:
 def doubt(slope: Slope) -> str:
     """Why a slope that was not found is not negligible."""
     if slope.is_within:
-        return f"whose {slope.groups} groups are too few to exclude a reward of rare groups ({FEWEST_FOR_NEGLIGIBLE} are needed)"
+        few = f"whose {slope.groups} groups are too few to exclude a reward of rare groups"
+        return f"{few} ({FEWEST_FOR_NEGLIGIBLE} are needed)"
     return "which do not exclude one"
 
 
@@ -111,17 +112,18 @@ def ablation_claim(name: str, reading: Reading, found: Ablation) -> Claim:
     largest, n = max(found.random), len(found.random)
     null = Null("random directions", sum(found.random) / n, largest, n, found.p_value)
     before_and_after = {"quality_before": found.quality_before, "quality_after": found.quality_after}
+    kept = {"quality_kept": found.quality_kept, "quality_groups_lost": found.quality_groups_lost}
     result = Result(
         technique="direction_ablation",
         quantity="reduction of the slope",
-        unit="share of the slope",
+        unit="share of the slope, in units of quality",
         effect=found.reduction,
         n=found.groups,
         interval=found.reduction_interval,
         nulls=(null,),
         site=found.place.partition(",")[0],
         split="test",
-        settings={"strength": found.strength, **before_and_after},
+        settings={"strength": found.strength, **before_and_after, **kept},
     )
     statement = ablation_statement(reading, found, holds)
     return Claim(f"{name}-ablation-{found.feature}", found.feature, None, statement, holds, (result,))
@@ -133,8 +135,11 @@ def ablation_statement(reading: Reading, found: Ablation, holds: bool) -> str:
         low, high = found.reduction_interval
         interval = f"from {low:.0%} to {high:.0%}"
     figures = (
-        f"its slope from {found.slope_before:+.3g} into {found.slope_after:+.3g}, {found.reduction:.0%} less (95 % {interval}, "
-        f"{found.groups} groups); accuracy on quality goes from {found.quality_before:.1%} to {found.quality_after:.1%}; "
+        f"its slope from {found.slope_before:+.3g} into {found.slope_after:+.3g} of the score, {found.reduction:.0%} less in "
+        f"units of quality (95 % {interval}, {found.groups} groups); {found.quality_kept:.0%} of the slope of quality is kept, "
+        f"and accuracy on quality goes from {found.quality_before:.1%} to {found.quality_after:.1%}: pairs of "
+        f"{found.quality_groups_lost} of {found.quality_groups} groups turn wrong (95 % at most "
+        f"{found.quality_lost_interval[1]:.0%} of groups); "
         f"{len(found.random)} random directions take at most {max(found.random):.0%} ({p_value_text(found.p_value)} over all "
         "features)."
     )

@@ -43,10 +43,10 @@ SLOPES_CAPTION = (
     "quality was not found there is no such unit, and slopes are told in units of the score."
 )
 ABLATION_CAPTION = (
-    "The slope before (hollow) and after (full) the feature’s direction is taken out of the stream, in units of the score, "
-    "with the 95 % interval over groups of test pairs. Grey: where it ends when random directions of the same length are "
-    "taken out instead. On the right, the share of pairs in which the better text still has the higher score. Direction, "
-    "place and strength come from other pairs than these."
+    "The slope before (hollow) and after (full) the feature’s direction is taken out of the stream, in units of the score "
+    "before (after, by as many units of quality as it then is worth), with the 95 % interval over groups of test pairs. Grey: "
+    "where it ends when random directions of the same length are taken out instead. On the right, the share of pairs in which "
+    "the better text still has the higher score. Direction, place and strength come from other pairs than these."
 )
 BEST_CAPTION = (
     "What the best of n candidates by score has, beyond the mean candidate, in standard deviations of the candidates; exact "
@@ -134,13 +134,16 @@ def ablation_plate(study: RewardStudy) -> Drawing:
     notes: list[str] = []
     for reading, each in found:
         random = [each.slope_before * (1 - taken) for taken in each.random]
-        after = Dot(each.slope_after, AFTER, each.interval_after, f"after: {each.slope_after:+.3f}")
+        scale = each.quality_kept if each.quality_kept > 0.0 else 1.0
+        low, high = each.interval_after
+        left = each.slope_after / scale
+        after = Dot(left, AFTER, (low / scale, high / scale), f"after: {left:+.3f}")
         before = Dot(each.slope_before, EACH, None, f"before: {each.slope_before:+.3f}", hollow=True)
         name = f"{each.feature}, {study.readings.index(reading) + 1}" if several else each.feature
         rows.append(Row(name, (before, after), (min(random), max(random)), "random directions"))
         notes.append(f"{each.quality_before:.1%} → {each.quality_after:.1%}")
     axis = axis_around([dot.value for row in rows for dot in row.dots])
-    shown = DotPlot(rows, axis, "slope, units of the score", NAMES, WIDTH - NAMES - 170, 34.0)
+    shown = DotPlot(rows, axis, "slope, units of the score before", NAMES, WIDTH - NAMES - 170, 34.0)
     signs = [(dot_sign(EACH, hollow=True), "before"), (dot_sign(AFTER), "without the feature’s direction")]
     heights = np.cumsum([0.0, *(row.height for row in rows)])
     beside = [

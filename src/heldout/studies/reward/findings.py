@@ -18,7 +18,9 @@ from heldout.studies.reward.slopes import Slope
 
 REDUCED = 0.8
 """The share of its slope that an ablation must take from a feature, to be called its cause."""
-QUALITY_KEPT = 0.02
+QUALITY_KEPT = 0.8
+"""The share of quality's own slope that must stay."""
+ACCURACY_LOST = 0.02
 COMPLETE = 0.05
 PARTS_KEPT = 12
 
@@ -102,15 +104,17 @@ class Reading:
                 }
                 for each in self.attributions
             ],
-            "ablations": [{**asdict(each), "reduction": each.reduction} for each in self.ablations],
+            "ablations": [each.to_json() for each in self.ablations],
             "best_of_n": [asdict(each) for each in self.best_of_n],
         }
 
 
 def is_cause(ablation: Ablation) -> bool:
-    """The direction carries the slope and not the quality: REDUCED of the slope goes, and more than random directions take,
-    over all features whose direction was taken out; quality keeps its accuracy to QUALITY_KEPT."""
-    kept = ablation.quality_after >= ablation.quality_before - QUALITY_KEPT
+    """The direction carries the slope and not the quality: REDUCED of the slope goes, in units of quality, and more than random
+    directions take, over all features whose direction was taken out; quality keeps QUALITY_KEPT of its slope, and its accuracy
+    to ACCURACY_LOST."""
+    accurate = ablation.quality_after >= ablation.quality_before - ACCURACY_LOST
+    kept = accurate and ablation.quality_kept >= QUALITY_KEPT
     return kept and ablation.reduction >= REDUCED and ablation.p_value <= ALPHA
 
 

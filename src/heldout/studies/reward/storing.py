@@ -38,6 +38,7 @@ ABLATIONS = pa.schema(
     | {**INTERVAL, "reduction": NUMBER, "reduction_low": NUMBER, "reduction_high": NUMBER}
     | {"groups": COUNT, "random": COUNT, "largest_random": NUMBER, "p_value": NUMBER}
     | {"quality_before": NUMBER, "quality_after": NUMBER, "quality_slope_before": NUMBER, "quality_slope_after": NUMBER}
+    | {"quality_groups": COUNT, "quality_groups_lost": COUNT}
 )
 BEST_OF_N = pa.schema(
     {"model": TEXT, "ablated": TEXT, "amount_of": TEXT, "n": COUNT, "value": NUMBER, **INTERVAL, "gain": NUMBER}

@@ -12,6 +12,7 @@ from heldout.evidence import gather_provenance
 from heldout.models import Model
 from heldout.models.scores import load_reward_model
 from heldout.progress import Progress
+from heldout.studies.recording import refuse_foreign_folder
 from heldout.studies.reward.best_of_n import Candidates
 from heldout.studies.reward.changes import changes_between
 from heldout.studies.reward.findings import RewardStudy
@@ -40,6 +41,7 @@ def reward(
     model whose slopes the one model is compared with. Raises InputError before any model is scored for pairs and models
     that cannot be used, and while scoring for scores that are not finite."""
     sources = [models] if isinstance(models, Model | str | os.PathLike) else list(models)
+    refuse_foreign_folder(f"reward(out={str(out)!r})", Path(out), "reward")
     check_models(sources, before)
     read = PairSet.read(Path(pairs), seed=seed)
     candidates = Candidates.read(Path(pairs))
