@@ -130,6 +130,20 @@ def test_a_departure_of_a_readout_that_does_not_transfer_is_undetermined(
     assert study.order.runs == 0
 
 
+def test_an_override_of_part_of_the_prompts_is_undetermined(made_up: SimpleNamespace) -> None:
+    course = made_up.course(
+        [cells(made_up, 1.0, 1.0, 0.3 if place >= 6 else 0.0) for place in range(12)], name="partly"
+    )
+    study = TrajectoryStudy((course,), "made up", "sums", 100)
+    (onsets,) = study.onsets
+    assert (onsets.departs, onsets.override, onsets.in_part, onsets.undetermined) == (None, None, 6, True)
+    (override,) = [claim for claim in claims_of(study) if claim.id == "override"]
+    assert not override.found
+    assert "is undetermined: in part" in override.statement
+    assert "0.30" in override.statement
+    assert "a claim needs departures more frequent by 0.5" in (override.missing or "")
+
+
 def test_overrides_are_counted_over_runs(made_up: SimpleNamespace) -> None:
     """Two of six are no finding about such runs, and each of the two is one about itself."""
     said = {claim.id: claim for claim in claims_of(study_of(made_up, [8, 8, 99, 99, 99, 99], 6))}

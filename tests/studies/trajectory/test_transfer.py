@@ -12,9 +12,12 @@ from heldout.studies.trajectory.departures import (
     DEPARTED,
     OF_DEPARTURES,
     OTHER_READINGS,
+    RIGHT_READ,
+    RIGHT_SAID,
     TRANSFERRED,
     chance_agreement,
 )
+from heldout.studies.trajectory.order import learnt
 from heldout.studies.trajectory.transfer import transfers_of
 
 PROMPTS, STEPS = 200, (0, 10, 20, 30)
@@ -28,7 +31,9 @@ def answers() -> SimpleNamespace:
     return SimpleNamespace(right=right, lie=(right + 2) % 13, noise=noise)
 
 
-def transfers(made_up: SimpleNamespace, *cells: tuple[np.ndarray, np.ndarray] | None) -> list[Result | None]:
+def transfers(
+    made_up: SimpleNamespace, *cells: tuple[np.ndarray, np.ndarray] | None, right: np.ndarray | None = None
+) -> list[Result | None]:
     """Of checkpoints at which something is read and something said; None where nothing was measured."""
     results = [
         []
@@ -43,7 +48,7 @@ def transfers(made_up: SimpleNamespace, *cells: tuple[np.ndarray, np.ndarray] | 
         ]
         for cell in cells
     ]
-    return transfers_of(STEPS[: len(cells)], results)
+    return transfers_of(STEPS[: len(cells)], results, right)
 
 
 def test_a_reading_that_goes_on_when_the_model_lies(made_up: SimpleNamespace, answers: SimpleNamespace) -> None:
@@ -100,3 +105,32 @@ def test_chance_is_that_of_readings_of_other_prompts() -> None:
     pairs = [read[i] == said[j] for i in range(4) for j in range(4) if i != j]
     assert chance_agreement(read, said) == pytest.approx(np.mean(pairs))
     assert OTHER_READINGS == "readings of other prompts"
+
+
+@pytest.mark.parametrize("answers_given", [2, 3, 4, 5])
+def test_few_answers_that_agree_by_chance_are_no_reference(made_up: SimpleNamespace, answers_given: int) -> None:
+    """A readout that fails reads an answer of each kind of prompt, and an ignorant model says one, at each checkpoint:
+    prompt by prompt they would agree far beyond chance in every fifth run or so."""
+    found = 0
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        kinds = np.arange(PROMPTS) % answers_given
+        read, said = (generator.integers(0, answers_given, (len(STEPS), answers_given)) for _ in range(2))
+        cells = [(read[0][kinds], said[place][kinds]) for place in range(len(STEPS))]
+        found += transfers(made_up, *cells)[0] is not None
+    assert found <= 3
+
+
+def test_an_answer_that_was_learnt_since_is_no_override(made_up: SimpleNamespace, answers: SimpleNamespace) -> None:
+    """It first says a heuristic's answer, which goes on to be read, and then the right one."""
+    known = np.where(np.arange(PROMPTS) % 2 == 0, answers.right.astype(str), "")
+    cells = ((answers.lie, answers.lie), (answers.lie, answers.right))
+    learning = transfers(made_up, *cells, right=known)[1]
+    unknown = transfers(made_up, *cells)[1]
+    overriding = transfers(made_up, (answers.right, answers.right), (answers.right, answers.lie), right=known)[1]
+    assert learning is not None
+    assert unknown is not None
+    assert overriding is not None
+    assert (learning.settings[RIGHT_READ], learning.settings[RIGHT_SAID]) == (0, PROMPTS // 2)
+    assert (overriding.settings[RIGHT_READ], overriding.settings[RIGHT_SAID]) == (PROMPTS // 2, 0)
+    assert [learnt(each) for each in (learning, unknown, overriding)] == [True, False, False]

@@ -78,6 +78,19 @@ class Asked:
     def right_answer(self) -> Concept | None:
         return next((concept for concept in self.concepts if concept.name == RIGHT_ANSWER), None)
 
+    @cached_property
+    def right_unverified(self) -> NDArray[np.str_]:
+        """The right answers to unverified prompts, as far as they are known, else "": that of a verified prompt of the same
+        pair, or the one latent that is the right answer to every verified prompt."""
+        verified = [self.samples[row] for row in self.rows("verified")]
+        of_pair = {sample.pair: sample.target for sample in verified if sample.pair is not None}
+        common = set.intersection(*(set(sample.latents) for sample in verified)) if verified else set[str]()
+        telling = [name for name in sorted(common) if all(str(s.latents[name]) == s.target for s in verified)]
+        of_latent = telling[0] if telling else None
+        unverified = [self.samples[row] for row in self.rows("unverified")]
+        known = [of_pair.get(s.pair) or (str(s.latents.get(of_latent, "")) if of_latent else "") for s in unverified]
+        return np.array(known, dtype=np.str_)
+
     def parts(self, concept: Concept) -> Parts:
         return parts_of(self.items, concept, self.seed)
 

@@ -8,7 +8,7 @@ from heldout.studies.trajectory.findings import TrajectoryStudy
 from heldout.studies.trajectory.onset_claims import LEARNT, onset_claims, range_text
 from heldout.studies.trajectory.over_runs import in_most, sign_test, too_few
 from heldout.studies.trajectory.override_claims import override_claims
-from heldout.studies.trajectory.phases import DATED, SHORTEST
+from heldout.studies.trajectory.phases import DATED, LEVEL, SHORTEST
 
 
 def claims_of(study: TrajectoryStudy) -> tuple[Claim, ...]:
@@ -41,11 +41,23 @@ def _phases(study: TrajectoryStudy) -> Claim:
         told = f"{len(phases.told_by)} of {len(DATED)} curves that left their null"
         technique = f"change-points at {len(study.steps)} checkpoints, of pieces of {SHORTEST} or more, in {told}"
         statement = not_found("A boundary between phases", technique, None)
+        if phases.gradual:
+            statement = f"Training changes gradually: no boundary was found. {_tried(technique, phases.gradual)}"
         missing = None if phases.told_by else "no curve left its null"
         return Claim("phases", study.behaviour, None, statement, False, missing=missing)
     places = ", ".join(f"{each.step} (between {each.low} and {each.high})" for each in phases.boundaries)
     statement = (
         f"Training divides into {len(phases.boundaries) + 1} phases, with boundaries at step {places}, told by: "
-        f"{'; '.join(phases.told_by)}."
+        f"{'; '.join(phases.told_by)}. At each, some curve changes within {SHORTEST} checkpoints further than a random walk "
+        f"with drift does (p ≤ {LEVEL})."
     )
     return Claim("phases", study.behaviour, None, statement, True)
+
+
+def _tried(technique: str, gradual: int) -> str:
+    """How a change was looked for that proved gradual."""
+    changes = f"{gradual} {'change' if gradual == 1 else 'changes'}"
+    return (
+        f"Of {changes} of level that were found by {technique}, none is a jump: straight lines are the better description, or "
+        f"no curve changes within {SHORTEST} checkpoints further than a random walk with drift does."
+    )

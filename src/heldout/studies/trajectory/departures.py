@@ -28,7 +28,10 @@ from heldout.studies.trajectory.readouts import finite_activations, fit_readout,
 
 DEPARTED, EXCESS, TRANSFERRED = "departure_rate", "excess_departure", "transfer_rate"
 OF_VERIFIED, OTHER_READINGS = "verified prompts", "readings of other prompts"
+RELABELLED = "answers named anew"
 OF_DEPARTURES = "of departures"
+RIGHT_READ, RIGHT_SAID = "right answer read", "right answer said"
+"""Of the prompts on which a model departs and whose right answer is known, on how many."""
 Answers = NDArray[np.str_]
 
 

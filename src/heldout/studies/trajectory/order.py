@@ -9,10 +9,11 @@ from typing import Any, final
 import numpy as np
 from scipy import stats
 
+from heldout.execution.result import Result
 from heldout.statistics import above_chance, mean_interval, proportion_interval
 from heldout.studies.trajectory.behaviour import CHANCE
 from heldout.studies.trajectory.courses import EXCESS_DEPARTURE, RIGHT, TRANSFER, VERIFIED, Course, Curve
-from heldout.studies.trajectory.departures import OF_DEPARTURES, OTHER_READINGS
+from heldout.studies.trajectory.departures import OF_DEPARTURES, OTHER_READINGS, RIGHT_READ, RIGHT_SAID
 from heldout.studies.trajectory.phases import LEVEL
 
 PERMUTED = "permuted labels"
@@ -27,7 +28,8 @@ class Onsets:
 
     `capable`: the right answer can be read of the model, and it is given where it is checked. `departs`: on unverified
     prompts the model says something else than is read, far more often than on verified ones. `override`: it does, and the
-    readout transfers to unverified prompts; a departure without that may be the readout's, and is undetermined."""
+    readout transfers to unverified prompts; a departure without that may be the readout's, and is undetermined. `in_part`:
+    it departs significantly more often, and the readout transfers, but on fewer prompts than a curve needs to hold."""
 
     run: str
     steps: tuple[int, ...]
@@ -35,6 +37,7 @@ class Onsets:
     right: int | None
     departs: int | None
     override: int | None
+    in_part: int | None = None
 
     @property
     def capable(self) -> int | None:
@@ -56,8 +59,9 @@ class Onsets:
 
     @property
     def undetermined(self) -> bool:
-        """Whether it departs, and it could not be told whether that is the model's doing or the readout's."""
-        return self.departs is not None and self.override is None
+        """Whether it departs, and it could not be told whether that is the model's doing or the readout's; or it does so on
+        part of the prompts."""
+        return self.override is None and (self.departs is not None or self.in_part is not None)
 
     @property
     def override_in_words(self) -> str:
@@ -78,6 +82,7 @@ def onsets_of(course: Course) -> Onsets:
         right=onset(holds(right, right.null(CHANCE))),
         departs=onset(departing(course)),
         override=onset(overriding(course)),
+        in_part=onset(overriding(course, in_part=True)),
     )
 
 
@@ -90,11 +95,30 @@ def transferring(course: Course) -> list[bool | None]:
     return holds(transfers, transfers.null(OTHER_READINGS))
 
 
-def overriding(course: Course) -> list[bool | None]:
-    """Departing, while the readout transfers: to unverified prompts, and to most of those on which it departs."""
-    shares: list[Any] = [result and result.settings[OF_DEPARTURES] for result in course.curve(TRANSFER).results]
-    held = zip(departing(course), transferring(course), shares, strict=True)
-    return [departs and bool(transfers) and share is not None and share > MOST for departs, transfers, share in held]
+def overriding(course: Course, in_part: bool = False) -> list[bool | None]:
+    """Departing, while the readout transfers: to unverified prompts, and to most of those on which it departs; and where
+    right answers to these are known, they are not said rather than read. `in_part`: departing significantly is enough."""
+    transfers, excess = course.curve(TRANSFER), course.curve(EXCESS_DEPARTURE)
+    more = (excess.p_values <= LEVEL) & (excess.values > 0)
+    departs = [None if not np.isfinite(value) else bool(each) for value, each in zip(excess.values, more, strict=True)]
+    held = zip(departs if in_part else departing(course), transferring(course), transfers.results, strict=True)
+    return [
+        departed and bool(transferred) and result is not None and _of_departures(result) and not learnt(result)
+        for departed, transferred, result in held
+    ]
+
+
+def _of_departures(transfer: Result) -> bool:
+    share: Any = transfer.settings[OF_DEPARTURES]
+    return share is not None and share > MOST
+
+
+def learnt(transfer: Result) -> bool:
+    """Whether it says the right answer where it departs, rather than holds it: it may have learnt better since. False where
+    no right answer is known."""
+    read: Any = transfer.settings.get(RIGHT_READ)
+    said: Any = transfer.settings.get(RIGHT_SAID)
+    return read is not None and said >= read
 
 
 def holds(curve: Curve, chance: np.ndarray) -> list[bool | None]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from heldout.studies.change_points import Array, Division, change_intervals, divide
 from heldout.studies.trajectory.courses import EXCESS_DEPARTURE, RIGHT, UNVERIFIED, VERIFIED, Course, CurveName
+from heldout.studies.trajectory.jumps import jump_p_values
 
 LEVEL = 0.05
 SHORTEST = 3
@@ -43,11 +44,14 @@ class Phases:
     boundaries: tuple[Boundary, ...]
     starts: tuple[int, ...]
     """The first checkpoint of each phase, by its number."""
+    gradual: int = 0
+    """Divisions by levels that are no boundaries, as straight lines are the better description or no curve jumps there."""
 
 
 def phases_of(courses: Sequence[Course]) -> Phases:
     """Of runs together: all curves of all runs change at the same places, which are found on the scale of checkpoints, as
-    these lie close where much happens. A checkpoint at which a curve is missing is left out. Of one run: its own."""
+    these lie close where much happens. A change of level is a boundary where some curve jumps: `jumps` says what that is.
+    A checkpoint at which a curve is missing is left out. Of one run: its own."""
     dated = [(name, curve) for name, curve in DATED if any(leaves_null(course, curve) for course in courses)]
     names = tuple(name for name, _ in dated)
     if not dated:
@@ -57,9 +61,25 @@ def phases_of(courses: Sequence[Course]) -> Phases:
     if len(kept) < SHORTEST:
         return Phases(names, (), (0,))
     steps = [courses[0].steps[place] for place in kept]
-    division = divide(kept.astype(np.float64), curves[kept], shortest=SHORTEST, levels=True)
-    boundaries = _boundaries(steps, kept.astype(np.float64), curves[kept], division)
-    return Phases(names, tuple(boundaries), tuple(int(kept[start]) for start in division.starts))
+    boundaries, gradual = jumps_of(steps, kept.astype(np.float64), curves[kept])
+    starts = (int(kept[0]), *(courses[0].steps.index(each.step) for each in boundaries))
+    return Phases(names, tuple(boundaries), starts, gradual)
+
+
+def jumps_of(steps: Sequence[int], places: Array, curves: Array) -> tuple[list[Boundary], int]:
+    """The boundaries of curves [point, channel], and how many changes of level are none: all where a straight line for each
+    curve has the smaller criterion, and those at which no curve jumps."""
+    division = divide(places, curves, shortest=SHORTEST, levels=True)
+    lines = divide(places, curves, shortest=SHORTEST, most=1)
+    if lines.criterion[0] <= min(division.criterion):
+        return [], len(division.changes)
+    p_values = jump_p_values(curves, division.changes, SHORTEST)
+    found = [
+        boundary
+        for boundary, p_value in zip(_boundaries(steps, places, curves, division), p_values, strict=True)
+        if p_value <= LEVEL
+    ]
+    return found, len(division.changes) - len(found)
 
 
 def leaves_null(course: Course, name: CurveName) -> bool:

@@ -12,6 +12,7 @@ from heldout.evidence import Provenance, gather_provenance
 from heldout.execution import Job, run_jobs
 from heldout.models import CheckpointSuite
 from heldout.progress import Progress
+from heldout.studies.recording import refuse_foreign_folder
 from heldout.studies.trajectory.asked import Asked, asked_of
 from heldout.studies.trajectory.findings import TrajectoryStudy
 from heldout.studies.trajectory.runs import Source, opened_runs
@@ -46,6 +47,7 @@ def trajectory(
     are kept. Raises InputError for inputs that cannot be used."""
     arguments: dict[str, Any] = {"steps": steps, "at_most": at_most, "without": list(without), "behaviour": behaviour}
     called = f"trajectory(out={str(out)!r})"
+    refuse_foreign_folder(called, out, "trajectory")
     unknown = [name for name in without if name not in OPTIONAL]
     if unknown:
         problem = Problem(f"without {', '.join(unknown)}", f"some of {', '.join(OPTIONAL)}", "correct the names")

@@ -9,11 +9,12 @@ from typing import final
 
 from torch import Tensor
 
-from heldout.errors import HeldoutError
+from heldout.errors import HeldoutError, InputError, Problem
 from heldout.execution.result import Result
 from heldout.execution.threads import one_thread_if_small
 from heldout.models import CheckpointSuite, measure_along
 from heldout.models.checkpoints import Cell, CellsFailed
+from heldout.models.unknown_words import unknown_words
 from heldout.progress import Progress
 from heldout.shapes import Int
 from heldout.studies.trajectory.answers import answers_of
@@ -63,7 +64,8 @@ def measured_run(
         failed += missing
         for cell in finished:
             cells[cell.step] += [Result.from_json(result) for result in cell.value]
-    for step, found in zip(suite.steps, transfers_of(suite.steps, list(cells.values())), strict=True):
+    transfers = transfers_of(suite.steps, list(cells.values()), asked.right_unverified)
+    for step, found in zip(suite.steps, transfers, strict=True):
         cells[step] += [] if found is None else [found]
     return Course(
         suite.name,
@@ -88,12 +90,19 @@ def gauges_of(asked: Asked, last: Last | None, coefficients: bool) -> list[Gauge
 
 
 def last_of(suite: CheckpointSuite, asked: Asked) -> tuple[Last | None, list[Failed]]:
+    """Raises InputError for prompts in words that the run has no tokens for; what else fails is named."""
     checkpoint = suite.checkpoints[-1]
+    unknown: Problem | None = None
     try:
         with checkpoint.resident() as model, one_thread_if_small(model.n_parameters):
+            unknown = unknown_words(model, asked.items.texts)
+            if unknown is not None:
+                raise InputError(f"trajectory({suite.name!r})", unknown)
             activations = finite_activations(model, asked.tokens(model), layers_read(model))
             return Last(activations, answers_of(model, asked).tokens, checkpoint.digest), []
     except HeldoutError as error:
+        if unknown is not None:
+            raise
         return None, [Failed(gauge, checkpoint.name, f"the last one: {error}") for gauge in ("likeness", "edges")]
 
 
