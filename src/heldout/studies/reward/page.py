@@ -18,7 +18,7 @@ from heldout.studies.reward.slopes import WORTH, Slope
 TOKENS_SHOWN = 5
 VERBS = (("rewards", "rewarded"), ("punishes", "punished"))
 WORDS = (
-    ("score", "the one number that the reward model gives to a text, read at its last token"),
+    ("score", "the one number that the reward model gives to a text, read at its last token; of encoders, at its first"),
     ("slope", "by how much the score changes with a unit of a feature, between two texts that are alike in all else"),
     ("quality", "what the reward should go by: in these pairs one text is known to be better"),
     ("random orientations", "the same pairs, with the two texts of a group exchanged at random"),
