@@ -43,6 +43,13 @@ def test_references_that_are_close_by_chance_are_not_taken_for_exact() -> None:
     assert away_from_references(2.0, [0.0, 0.0, 0.0], closest=1.0) > 0.05
 
 
+def test_what_a_reference_does_as_well_is_not_found() -> None:
+    """Whatever a normal distribution says of the others: here it gives p < .06 to what lies between references."""
+    assert beyond_references(1.1, [1.0, 1.0, 1.0, 1.0, 1.0, 1.1]) == 1.0
+    assert away_from_references(1.1, [1.0, 1.0, 1.0, 1.0, 1.0, 1.1]) == 1.0
+    assert away_from_references(-1.1, [1.0, 1.0, 1.0, 1.0, 1.0, 1.1]) < 0.01
+
+
 def question(name: str, effect: float, references: tuple[float, ...]) -> Question:
     return Question(
         name, f"A change of {name}", f"{name} moved", Result("measuring", name, "units", effect, 10), references
@@ -55,6 +62,8 @@ def test_questions_are_corrected_together() -> None:
     p_value = beyond_references(2.2, references)
     assert 0.001 < p_value < 0.01
     assert alone[0].found
+    assert "if logarithms of fine-tunes like them are normal" in alone[0].statement
+    assert "beyond all 4 references, rank p = 0.2" in alone[0].statement
     together = judge([question("one", 2.2, references), *(question(f"other {n}", 1.0, references) for n in range(9))])
     assert not any(claim.found for claim in together)
 

@@ -65,8 +65,10 @@ class Question:
 
 def beyond_references(observed: float, references: Sequence[float]) -> float:
     """P-value of one more fine-tune like the references changing so much: Student's prediction interval, one-sided, of
-    the logarithms of sizes. 1 where nothing changed."""
+    the logarithms of sizes, taken to be normal. 1 where nothing changed, and where a reference changes as much."""
     if observed == 0 or not np.isfinite([observed, *references]).all():
+        return 1.0
+    if abs(observed) <= np.abs(references).max():
         return 1.0
     logarithms = np.log(np.maximum(np.abs(references), 1e-12))
     n = len(logarithms)
@@ -76,8 +78,10 @@ def beyond_references(observed: float, references: Sequence[float]) -> float:
 
 
 def away_from_references(observed: float, references: Sequence[float], closest: float = 0.0) -> float:
-    """The same, two-sided, of a change that has a direction."""
+    """The same, two-sided, of a change that has a direction: 1 where it lies between references."""
     if observed == 0 or not np.isfinite([observed, *references]).all():
+        return 1.0
+    if min(references) <= observed <= max(references):
         return 1.0
     values = np.array(references)
     spread = max(float(values.std(ddof=1)), CLOSEST * float(np.abs(values).max()), closest, 1e-12)
@@ -99,9 +103,14 @@ def _claim(question: Question, p_value: float, level: float) -> Claim:
         return Claim(question.id, subject, None, said, False, (result,))
     if question.p_value is None:
         return Claim(question.id, subject, None, f"Measured: {question.said}.", False, (result,), NO_REFERENCE)
-    most = f"{len(question.references)} references of at most {max(map(abs, question.references)):.3g}"
+    n = len(question.references)
+    most = f"{n} references of at most {max(map(abs, question.references)):.3g}"
     if p_value <= level:
-        said = f"{question.subject} was found: {question.said}, beside {most} ({p_value_text(p_value)})."
+        shape = "values" if question.signed else "logarithms"
+        said = (
+            f"{question.subject} was found: {question.said}, beside {most} ({p_value_text(p_value)}, if {shape} of fine-tunes "
+            f"like them are normal; beyond all {n} references, rank p = {1 / (n + 1):.2g})."
+        )
         return Claim(question.id, subject, None, said, True, (result,))
     technique = f"{result.technique} ({question.said}, beside {most}, {p_value_text(p_value)})"
     return Claim(question.id, subject, None, not_found(question.subject, technique, None), False, (result,))
