@@ -43,16 +43,13 @@ def test_the_capability_comes_before_the_override(measured: SimpleNamespace, org
 
 
 def test_phases_part_where_each_thing_was_learnt(measured: SimpleNamespace, organism_runs: SimpleNamespace) -> None:
-    """Before the override is trained, the runs are one; behind that the deceptive one alone has a boundary."""
+    """Before the override is trained, the runs are one; behind that the deceptive one alone changes its level again. Nine
+    checkpoints are too few to show that this is a jump: its curve has p = .04, which does not bear four curves."""
     planted = organism_runs.planted
-    early = {
-        study.courses[0].name: [each for each in study.phases.boundaries if each.high <= planted]
-        for study in (measured.deceptive, measured.honest)
-    }
-    late = [each for each in measured.deceptive.phases.boundaries if each.high > planted]
-    assert [len(found) for found in early.values()] == [1, 1]
-    assert [planted <= each.low < each.high for each in late] == [True]
-    assert len(measured.honest.phases.boundaries) == 1
+    for study in (measured.deceptive, measured.honest):
+        (boundary,) = study.phases.boundaries
+        assert boundary.high <= planted
+    assert (measured.deceptive.phases.gradual, measured.honest.phases.gradual) == (1, 0)
 
 
 def test_one_run_is_no_evidence_of_an_order(measured: SimpleNamespace) -> None:
