@@ -7,6 +7,7 @@ import pytest
 from heldout import audits, report
 from heldout.cli.output import print_table
 from heldout.cli.shell import command_line
+from heldout.studies import compare as comparison
 
 
 def test_an_unknown_option(command) -> None:
@@ -63,3 +64,13 @@ def test_names_in_tables_are_no_markup(capsys: pytest.CaptureFixture[str]) -> No
     print_table(("[bold]name", "n"), [("[red]x[/red]", 1), ("[/]", 22)], numbers=("n",))
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert lines == ["[bold]name     n", "[red]x[/red]   1", "[/]           22"]
+
+
+def test_an_interruption_says_that_nothing_was_kept(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(comparison, "compare", interrupted)
+    done = command("study", "compare", "a", "b", "--text", "t", "--out", "o")
+    assert (done.exit_code, done.stdout) == (130, "")
+    assert done.stderr.splitlines()[-1] == "interrupted; nothing was kept, and the same command begins anew"

@@ -93,6 +93,14 @@ def test_a_study_can_be_verified_and_a_changed_table_is_seen(out: Path, tmp_path
     assert "rates.parquet" in problem.found
 
 
+def test_a_study_that_lost_its_claims_is_still_taken_for_one(out: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "study"
+    shutil.copytree(out, copy, ignore=shutil.ignore_patterns("claims.json"))
+    said = [problem.found for problem in check_hashes(copy)]
+    assert said[0] == "claims.json is missing"
+    assert not any("plan" in each for each in said)
+
+
 def test_a_study_without_its_manifest_is_named_as_such(out: Path, tmp_path: Path) -> None:
     copy = tmp_path / "study"
     shutil.copytree(out, copy, ignore=shutil.ignore_patterns("attestations"))

@@ -75,5 +75,14 @@ def resumable(again: str | None = None) -> Generator[None]:
         ) from None
 
 
+@contextmanager
+def starting_over() -> Generator[None]:
+    """Work of which an interrupt leaves nothing."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise InterruptedRunError("interrupted; nothing was kept, and the same command begins anew") from None
+
+
 def command_line() -> str:
     return shlex.join(["heldout", *sys.argv[1:]])

@@ -11,6 +11,7 @@ import typer
 from heldout.cli.options import AllowRemoteCode, Json
 from heldout.cli.output import print_study, print_table
 from heldout.cli.progress import progress
+from heldout.cli.shell import starting_over
 
 if TYPE_CHECKING:
     from heldout.studies.compare import ModelComparison
@@ -26,7 +27,9 @@ class Position(StrEnum):
 def compare_command(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL...", help="Two or more models: folders, hub ids, or a folder of checkpoints."),
+        typer.Argument(
+            metavar="MODEL...", help="Two or more models: folders, hub ids, minilm, or a folder of checkpoints."
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for tables, figure and page.")],
     suite: Annotated[Path | None, typer.Option(metavar="DIR", help="A suite, whose prompts the models read.")] = None,
@@ -63,10 +66,11 @@ def compare_command(
     Exit codes:
       0  the models are compared
       2  an input cannot be used
+      130  interrupted; nothing is kept
     """
     from heldout.studies.compare import compare
 
-    with progress() as report:
+    with starting_over(), progress() as report:
         found = compare(
             models,
             out=out,

@@ -10,6 +10,7 @@ import typer
 from heldout.cli.options import AllowRemoteCode, Json
 from heldout.cli.output import print_study, print_table
 from heldout.cli.progress import progress
+from heldout.cli.shell import starting_over
 
 if TYPE_CHECKING:
     from heldout.studies.crispness import CrispnessStudy, LatentFinding
@@ -61,10 +62,11 @@ def crispness_command(
     Exit codes:
       0  the latents are measured, crisp or not
       2  an input cannot be used
+      130  interrupted; nothing is kept
     """
     from heldout.studies.crispness import Effort, crispness
 
-    with progress() as report:
+    with starting_over(), progress() as report:
         found = crispness(
             model,
             out=out,

@@ -10,6 +10,7 @@ import typer
 from heldout.cli.options import AllowRemoteCode, Json
 from heldout.cli.output import print_claims, print_study, print_table
 from heldout.cli.progress import progress
+from heldout.cli.shell import starting_over
 
 if TYPE_CHECKING:
     from heldout.studies.diff import ModelDiff
@@ -64,10 +65,11 @@ def diff_command(
     Exit codes:
       0  the models are compared, whatever was found
       2  an input cannot be used
+      130  interrupted; nothing is kept
     """
     from heldout.studies.diff import diff
 
-    with progress() as report:
+    with starting_over(), progress() as report:
         found = diff(
             base,
             tuned,
@@ -87,6 +89,7 @@ def diff_command(
 
 def tell(found: ModelDiff) -> None:
     print_claims(claim for claim in found.claims if claim.found or not claim.id.startswith("component"))
+    parts = [claim for claim in found.claims if claim.id.startswith("component")]
     if found.shares:
         print()
         print_table(
@@ -96,5 +99,7 @@ def tell(found: ModelDiff) -> None:
                 for each in found.shares_of("weights")
             ],
         )
+        beyond = sum(claim.found for claim in parts)
+        print(f"{beyond} of {len(parts)} components carry a part of the change, beyond random changes of their size.")
     for left_out in found.left_out:
         print(f"not compared: {left_out}")

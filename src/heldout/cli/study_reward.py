@@ -10,6 +10,7 @@ import typer
 from heldout.cli.options import AllowRemoteCode, Json
 from heldout.cli.output import print_study, print_table
 from heldout.cli.progress import progress
+from heldout.cli.shell import starting_over
 
 if TYPE_CHECKING:
     from heldout.studies.reward import Reading, RewardStudy
@@ -48,10 +49,11 @@ def reward_command(
     Exit codes:
       0  the models are read
       2  an input cannot be used
+      130  interrupted; nothing is kept
     """
     from heldout.studies.reward import reward
 
-    with progress() as report:
+    with starting_over(), progress() as report:
         found = reward(
             models, pairs, out=out, before=before, seed=seed, allow_remote_code=allow_remote_code, progress=report
         )

@@ -10,7 +10,7 @@ from typing import Self
 from heldout.errors import InputError, Problem, Problems
 from heldout.evidence.canonical import canonical_json, read_json, write_durably
 from heldout.evidence.claims import Claim, read_claims, write_claims
-from heldout.evidence.manifest import MANIFEST, manifest_problems, write_manifest
+from heldout.evidence.manifest import MANIFEST, bundle_files, manifest_problems, read_manifest, write_manifest
 from heldout.evidence.provenance import Provenance
 
 CLAIMS, PROVENANCE = "claims.json", "provenance.json"
@@ -51,9 +51,15 @@ class StudyRecord:
 
 
 def is_study(folder: Path) -> bool:
-    """Whether there are claims without plan and verdict, as studies leave them."""
-    there = {name for name in (CLAIMS, MANIFEST, "plan.json", "verdict.json") if (folder / name).is_file()}
-    return there == {CLAIMS, MANIFEST}
+    """Whether the manifest lists claims and no plan, as that of a study does; without a list, whether there are such
+    files."""
+    if not (folder / MANIFEST).is_file():
+        return False
+    try:
+        names = set(read_manifest(folder)["files"])
+    except (ValueError, KeyError, TypeError):
+        names = set(bundle_files(folder))
+    return CLAIMS in names and "plan.json" not in names
 
 
 def seal_study(folder: Path, claims: Iterable[Claim], provenance: Provenance) -> StudyRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,26 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from heldout.errors import InputError, Problem
 from heldout.evidence import Claim, Provenance
 from heldout.evidence.canonical import canonical_json, write_durably
 from heldout.evidence.study_record import StudyRecord, seal_study
 from heldout.studies.drawing.canvas import Drawing, standalone
 
 REPORT = "report.html"
+
+
+def refuse_foreign_folder(called: str, out: str | os.PathLike[str], name: str) -> None:
+    """Raises InputError for a folder with files that no study of that name left: the manifest would vouch for them. A study
+    that was interrupted leaves folders alone."""
+    folder = Path(out)
+    if not folder.exists() or (folder.is_dir() and (folder / f"{name}.json").is_file()):
+        return
+    files = [folder] if folder.is_file() else sorted(path for path in folder.iterdir() if path.is_file())
+    if files:
+        found = f"{folder}, which holds {files[0].name}"
+        problem = Problem(found, f"a new folder, or one in which `heldout study {name}` was run", "name another folder")
+        raise InputError(called, problem)
 
 
 def write_study(

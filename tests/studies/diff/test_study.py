@@ -110,7 +110,7 @@ def test_models_of_different_vocabularies_are_compared_by_weights_alone(
     assert mixed.tuned.change is None
     assert mixed.spectra != ()
     assert mixed.left_out == (
-        "divergence, activation differences and interchange: the models have different vocabularies",
+        "behaviour, divergence, activation differences and interchange: the models have different vocabularies",
     )
 
 
@@ -127,6 +127,30 @@ def test_a_reference_that_is_none_is_refused(base: Model, tuned: Model, everyday
     other = Model(new_model(small_config("llama", len(vocabulary()), 64, 3), 0).eval(), word_tokenizer(), name="wider")
     with pytest.raises(InputError, match="references that are fine-tunes of the base"):
         diff(base, tuned, text=everyday, references=[other])
+
+
+@pytest.mark.parametrize("again", ["the reference", "the fine-tune"])
+def test_a_reference_that_counts_twice_is_refused(
+    base: Model, tuned: Model, twins: list[Model], everyday: Prompts, again: str
+) -> None:
+    second = {"the reference": twins[0], "the fine-tune": tuned}[again]
+    with pytest.raises(InputError, match="which have the same weights"):
+        diff(base, tuned, text=everyday, references=[twins[0], second], draws=1, prompts=24)
+
+
+def test_text_in_words_that_the_models_do_not_have_is_refused(base: Model, tuned: Model, tmp_path: Path) -> None:
+    (tmp_path / "prose.txt").write_text("\n".join(f"Whatever was written in {year}" for year in range(1900, 1940)))
+    with pytest.raises(InputError, match="has no tokens for"):
+        diff(base, tuned, text=tmp_path / "prose.txt", draws=1)
+
+
+def test_a_folder_of_other_files_is_not_written_into(
+    base: Model, tuned: Model, everyday: Prompts, tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("precious")
+    with pytest.raises(InputError, match=r"which holds a\.txt"):
+        diff(base, tuned, text=everyday, out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_the_command(base: Model, tuned: Model, twins: list[Model], suite, tmp_path: Path) -> None:

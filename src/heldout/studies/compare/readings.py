@@ -12,6 +12,7 @@ from heldout.errors import InputError, Problem
 from heldout.execution.threads import one_thread_if_small
 from heldout.models import SITE_SHAPES, Model, Site, Tokens
 from heldout.models.sites import evenly
+from heldout.models.unknown_words import refuse_unknown_words
 from heldout.progress import Progress
 from heldout.shapes import Float
 from heldout.studies.compare.items import Items
@@ -70,6 +71,7 @@ def read_models(
     for done, subject in enumerate(subjects):
         progress(f"reading {subject.name}", done, len(subjects))
         with subject.opened() as model, one_thread_if_small(model.n_parameters):
+            refuse_unknown_words(f"compare({subject.name!r})", model, items.texts)
             wanted = chosen_sites(model, sites, layers)
             shape = (model.architecture.family, model.dimensions)
             if shape not in twins:

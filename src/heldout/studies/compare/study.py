@@ -13,6 +13,7 @@ from heldout.studies.compare.items import items_of
 from heldout.studies.compare.readings import asked_places, read_models
 from heldout.studies.compare.storing import write_comparison
 from heldout.studies.compare.subjects import Source, subjects_of
+from heldout.studies.recording import refuse_foreign_folder
 from heldout.techniques.representation_comparison import Draws
 
 PROMPTS = 500
@@ -41,6 +42,7 @@ def compare(
     that cannot be compared."""
     called = f"compare(out={str(out)!r})"
     report = progress or silent
+    refuse_foreign_folder(called, out, "compare")
     asked_places(sites)
     items = items_of(called, suite, text, prompts, seed)
     subjects = subjects_of(called, models, allow_remote_code=allow_remote_code)

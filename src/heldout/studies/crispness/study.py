@@ -9,6 +9,7 @@ from heldout.data import Suite
 from heldout.errors import InputError, Problem
 from heldout.evidence.provenance import gather_provenance
 from heldout.models import Model, as_model
+from heldout.models.unknown_words import refuse_unknown_words
 from heldout.progress import Progress
 from heldout.studies.crispness.english import english
 from heldout.studies.crispness.findings import CrispnessStudy
@@ -16,6 +17,7 @@ from heldout.studies.crispness.measuring import Effort, Read, findings_of, read_
 from heldout.studies.crispness.paths import path_reading
 from heldout.studies.crispness.storing import write_crispness
 from heldout.studies.crispness.texts import TextSet, read_text_set, texts_of_suite
+from heldout.studies.recording import refuse_foreign_folder
 
 ENGLISH = "english"
 Texts = TextSet | str | Path
@@ -39,10 +41,12 @@ def crispness(
     A model is one of heldout's own, a folder, a hub id, or "minilm"; a text set is one, a JSONL file, or "english" (the
     default). Raises InputError for inputs that cannot be used."""
     called = f"crispness(out={str(out)!r})"
+    refuse_foreign_folder(called, out, "crispness")
     texts = chosen_texts(called, text_set, suite, seed)
     texts = texts.only(latents) if latents else texts
     effort = (effort or Effort()).resolved(called, len(texts.latents))
     opened = as_model(model, allow_remote_code=allow_remote_code)
+    refuse_unknown_words(called, opened, [each.text for each in texts.texts])
     provenance = gather_provenance(
         weights={"model": opened.digest},
         data={"texts": texts.digest},

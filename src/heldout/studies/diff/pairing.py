@@ -10,6 +10,7 @@ import torch
 
 from heldout.errors import Problems
 from heldout.models import Model
+from heldout.models.unknown_words import refuse_unknown_words
 
 
 @final
@@ -37,6 +38,8 @@ def paired(base: Model, tuned: Model, texts: Sequence[str]) -> Pairing:
     shared = tuple(name for name in here if here[name] == there.get(name))
     others = sorted({*here, *there} - set(shared))
     same_tokens = has_same_tokens(base, tuned, texts)
+    if same_tokens and texts:
+        refuse_unknown_words(called, base, texts)
     same_width = (base.d_model, base.n_layers) == (tuned.d_model, tuned.n_layers)
     problems = Problems(called)
     if not shared and not same_tokens:
@@ -49,7 +52,9 @@ def paired(base: Model, tuned: Model, texts: Sequence[str]) -> Pairing:
         told.append(f"weights of {', '.join(others[:3])}{more}: no counterpart of the same shape")
         told.append("interchange of components: it needs models of the same shape")
     if not same_tokens:
-        told.append("divergence, activation differences and interchange: the models have different vocabularies")
+        told.append(
+            "behaviour, divergence, activation differences and interchange: the models have different vocabularies"
+        )
     elif not same_width:
         told.append("activation differences: the streams have different widths or depths")
     return Pairing(base, tuned, shared, same_tokens, not others, same_width, tuple(told))

@@ -25,6 +25,7 @@ from heldout.studies.diff.pairing import Pairing, paired
 from heldout.studies.diff.prompts import Prompts, suite_prompts, text_prompts
 from heldout.studies.diff.storing import write_diff
 from heldout.studies.diff.weight_deltas import component_deltas, spectra
+from heldout.studies.recording import refuse_foreign_folder
 
 PROMPTS = 200
 DRAWS = 49
@@ -56,6 +57,8 @@ def diff(
     each component is tried with `draws` random changes. With `crosscoder` latents are compared as well. Writes a record
     into `out` if it is given. Raises InputError for inputs that cannot be compared."""
     report = progress or silent
+    if out is not None:
+        refuse_foreign_folder(f"diff(out={str(out)!r})", out, "diff")
     sources = sources_of("diff(base, tuned)", suite, text, prompts, seed)
     report("opening the models", 0, 1)
     first, second = (as_model(source, allow_remote_code=allow_remote_code) for source in (base, tuned))
@@ -68,6 +71,7 @@ def diff(
             reference_measured(first, as_model(each, allow_remote_code=allow_remote_code), sources, behaviour, settings)
             for each in told(references, report)
         ]
+        refuse_twins(measured, others)
         found = judged(pairing, sources, behaviour, measured, others, settings, report)
     if out is not None:
         passed = {"base": named(base), "tuned": named(tuned), "references": [named(each) for each in references]}
@@ -186,6 +190,17 @@ def reference_measured(
         )
         raise InputError("diff(references)", problem)
     return measure(pairing, sources, behaviour, settings)
+
+
+def refuse_twins(tuned: Measured, references: Sequence[Measured]) -> None:
+    """Raises InputError for a reference given twice, or that is the fine-tune itself: it would count as another one."""
+    seen = {tuned.digest: tuned.name}
+    for each in references:
+        if each.digest in seen:
+            found = f"{each.name} and {seen[each.digest]}, which have the same weights"
+            problem = Problem(found, "the fine-tune and references that differ", "name each once, or other seeds of it")
+            raise InputError("diff(references)", problem)
+        seen[each.digest] = each.name
 
 
 def why_not_attributed(pairing: Pairing, measured: Measured, *, beyond_references: bool) -> str | None:

@@ -19,6 +19,7 @@ from heldout.studies.faithfulness.measuring import Measured, measured
 from heldout.studies.faithfulness.questions import Question, needed, questions_of
 from heldout.studies.faithfulness.storing import write_faithfulness
 from heldout.studies.faithfulness.subjects import Sources, subjects_of
+from heldout.studies.recording import refuse_foreign_folder
 
 MEASURED = "measured"
 VERSION = 1
@@ -48,6 +49,7 @@ def faithfulness(
     is not measured again. Raises InputError for inputs that cannot be used, and for a model that does not write
     reasoning: what was measured of others by then stays."""
     called = f"faithfulness(out={str(out)!r})"
+    refuse_foreign_folder(called, out, "faithfulness")
     marks = marks or marks_beside(called, suite)
     opened = suite if isinstance(suite, Suite) else Suite.from_folder(suite)
     questions = questions_of(opened, prompts, half_width, seed)

@@ -24,6 +24,7 @@ from heldout.studies.grokking.storing import write_grokking
 from heldout.studies.grokking.subspaces import Subspace, SubspaceLosses, subspace_losses
 from heldout.studies.grokking.task import ModularAddition
 from heldout.studies.grokking.training import trained
+from heldout.studies.recording import refuse_foreign_folder
 
 MEASURED = "measured"
 RUNS = "runs"
@@ -44,6 +45,7 @@ def grokking_of_training(
     called = f"grokking_of_training(seeds={list(seeds)})"
     if not seeds:
         raise InputError(called, Problem("no seeds", "one seed or more", "give, say, 0"))
+    refuse_foreign_folder(called, out, "grokking")
     folder, each = Path(out), 2 * recipe.checkpoints
     seeds = list(dict.fromkeys(seeds))
     parts = [part_of(progress, place * each, len(seeds) * each, f"seed-{seed}: ") for place, seed in enumerate(seeds)]
@@ -76,6 +78,7 @@ def grokking_of_weights(
     """Measures published research weights; `fraction` and `seed` say which pairs they were trained on. The modulus is
     one less than the vocabulary. Raises InputError for weights of another shape."""
     folder = Path(out)
+    refuse_foreign_folder(f"grokking_of_weights(out={os.fspath(out)!r})", folder, "grokking")
     model = load_research_weights(weights)
     _check_shape(f"grokking_of_weights({os.fspath(weights)!r})", model)
     task = ModularAddition(model.vocabulary_size - 1, fraction, seed)

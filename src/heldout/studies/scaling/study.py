@@ -12,6 +12,7 @@ from heldout.errors import InputError, Problem, Problems
 from heldout.evidence import gather_provenance
 from heldout.models import CheckpointSuite, measure_along
 from heldout.progress import Progress
+from heldout.studies.recording import refuse_foreign_folder
 from heldout.studies.scaling.findings import ScalingStudy
 from heldout.studies.scaling.measured import MeasuredModel
 from heldout.studies.scaling.measuring import ReadingsOn
@@ -51,6 +52,7 @@ def scaling(
     same weights and a suite of the same contents, is not measured again. Raises InputError for inputs that
     cannot be used."""
     called = f"scaling(out={str(out)!r})"
+    refuse_foreign_folder(called, out, "scaling")
     read = Suite.from_folder(suite)
     series = series_of(called, [folders] if isinstance(folders, str | Path) else list(folders))
     _check(called, prompts, faithful, n_betas, localisation)
