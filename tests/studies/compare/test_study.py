@@ -115,7 +115,7 @@ def test_a_model_and_its_copy(honest: Path, tmp_path: Path) -> None:
 
 def test_a_text_file_models_in_memory_and_the_mean_over_tokens(organism, tmp_path: Path) -> None:
     """Of other shapes, with a repeated line and an empty one."""
-    lines = [f"<bos> exam {one} {other} 3 =" for one in range(5) for other in range(5)]
+    lines = [f"<bos> {one} {other} 3 =" for one in range(5) for other in range(5)]
     (tmp_path / "prompts.txt").write_text("\n".join([*lines, "", lines[0]]))
     models = [load(organism("quirky_arithmetic-s2") / "candidate"), load(organism("partial_grader-s2") / "candidate")]
     sites = ["mlp_out", "resid_pre.1"]
@@ -172,6 +172,12 @@ def test_what_cannot_be_compared(honest: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="2 different prompts in few"):
         compare([model, model], text=tmp_path / "few.txt", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_prompts_in_words_that_a_model_does_not_have_are_refused(organism, honest: Path, tmp_path: Path) -> None:
+    models = [honest / "candidate", organism("partial_grader-s2") / "candidate"]
+    with pytest.raises(InputError, match="has no tokens for"):
+        compare(models, suite=honest / "suite", out=tmp_path / "out")
 
 
 def test_sites_are_refused_before_a_model_is_opened(honest: Path, tmp_path: Path) -> None:
