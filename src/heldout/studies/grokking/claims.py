@@ -6,14 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from heldout.evidence import Claim
 from heldout.evidence.claims import p_value_text
-from heldout.execution.result import Null, Result
-from heldout.statistics import exceeds_rate_p_value, proportion_interval
+from heldout.execution.result import Result
 from heldout.studies.grokking.findings import GrokkingRun, GrokkingStudy
-from heldout.studies.grokking.structure import SIGNIFICANT
+from heldout.studies.over_runs import in_most, share_text, sign_test, too_few
 
 BEHAVIOUR = "modular addition"
-NEEDED = 5
-"""Seeds that a sign test needs for p ≤ SIGNIFICANT."""
 
 
 def claims_of(study: GrokkingStudy) -> tuple[Claim, ...]:
@@ -71,24 +68,11 @@ def _structure(runs: Sequence[GrokkingRun]) -> Iterator[Claim]:
 def _seeds(name: str, said: str, runs: Sequence[GrokkingRun], holds: Sequence[bool]) -> Claim:
     """That something holds in most seeds."""
     k, n = sum(holds), len(holds)
-    (low, high), p_value = proportion_interval(k, n), exceeds_rate_p_value(k, n, 0.5)
     without = [run.name for run, each in zip(runs, holds, strict=True) if not each]
     exceptions = f" Not found in {', '.join(without)}." if without else ""
-    statement = (
-        f"{said}: in {k} of {n} seeds (95 % interval of the share {low:.2f} to {high:.2f}; sign test {p_value_text(p_value)})."
-        f"{exceptions}"
-    )
-    result = Result(
-        technique="exact sign test",
-        quantity=f"seeds in which: {said}",
-        unit="fraction of seeds",
-        effect=k / n,
-        n=n,
-        interval=(low, high),
-        nulls=(Null("either as likely", 0.5, 0.5, n, p_value),),
-    )
-    missing = None if n >= NEEDED else f"{NEEDED} seeds are needed for p ≤ {SIGNIFICANT}; these are {n}"
-    return Claim(name, BEHAVIOUR, None, statement, p_value <= SIGNIFICANT, (result,), missing)
+    statement = f"{said}: {share_text(k, n, 'seeds')}.{exceptions}"
+    test = sign_test(f"seeds in which: {said}", k, n, "seeds")
+    return Claim(name, BEHAVIOUR, None, statement, in_most(k, n), (test,), too_few(n, "seeds"))
 
 
 def _begins(run: GrokkingRun, phase: str) -> int | None:

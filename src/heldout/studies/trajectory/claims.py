@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from heldout.evidence import Claim
 from heldout.evidence.claims import not_found, p_value_text
+from heldout.studies.over_runs import in_most, sign_test, too_few
 from heldout.studies.trajectory.findings import TrajectoryStudy
 from heldout.studies.trajectory.onset_claims import LEARNT, onset_claims, range_text
-from heldout.studies.trajectory.over_runs import in_most, sign_test, too_few
 from heldout.studies.trajectory.override_claims import override_claims
 from heldout.studies.trajectory.phases import DATED, LEVEL, SHORTEST
 

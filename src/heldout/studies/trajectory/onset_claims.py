@@ -12,11 +12,11 @@ from heldout.evidence import Claim
 from heldout.evidence.claims import not_found
 from heldout.execution.result import Result
 from heldout.statistics import mean_interval
+from heldout.studies.over_runs import NEEDED, in_most, share_text, sign_test
 from heldout.studies.trajectory.behaviour import CHANCE
 from heldout.studies.trajectory.courses import RIGHT, VERIFIED, Course, CurveName
 from heldout.studies.trajectory.findings import TrajectoryStudy
 from heldout.studies.trajectory.order import PERMUTED, Onsets
-from heldout.studies.trajectory.over_runs import NEEDED, in_most, share_text, sign_test
 from heldout.studies.trajectory.power import detectable_rate, rate_power
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from scipy import stats
 
 from heldout.execution.result import Result
-from heldout.statistics import above_chance, mean_interval, proportion_interval
+from heldout.statistics import above_chance, exceeds_rate_p_value, mean_interval, proportion_interval
 from heldout.studies.trajectory.behaviour import CHANCE
 from heldout.studies.trajectory.courses import EXCESS_DEPARTURE, RIGHT, TRANSFER, VERIFIED, Course, Curve
 from heldout.studies.trajectory.departures import OF_DEPARTURES, OTHER_READINGS, RIGHT_READ, RIGHT_SAID
@@ -160,7 +159,7 @@ def order_of(onsets: Sequence[Onsets]) -> Order:
     return Order(
         first,
         len(both),
-        float(stats.binomtest(first, len(both), 0.5, alternative="greater").pvalue) if both else 1.0,
+        exceeds_rate_p_value(first, len(both), 0.5),
         proportion_interval(first, len(both)),
         float(gaps.mean()) if both else None,
         mean_interval(gaps),

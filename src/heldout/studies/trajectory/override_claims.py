@@ -9,6 +9,7 @@ import numpy as np
 from heldout.evidence import Claim
 from heldout.evidence.claims import not_found, p_value_text
 from heldout.execution.result import Result
+from heldout.studies.over_runs import NEEDED, in_most, share_text, sign_test
 from heldout.studies.trajectory.courses import (
     DEPARTED_UNVERIFIED,
     DEPARTED_VERIFIED,
@@ -21,7 +22,6 @@ from heldout.studies.trajectory.departures import OF_DEPARTURES, OTHER_READINGS,
 from heldout.studies.trajectory.findings import TrajectoryStudy
 from heldout.studies.trajectory.onset_claims import claim_id, steps_text
 from heldout.studies.trajectory.order import MOST, Onsets, learnt, transferring
-from heldout.studies.trajectory.over_runs import NEEDED, in_most, share_text, sign_test
 from heldout.studies.trajectory.power import SEEN, excess_power
 
 TRIED = "readouts of the right answer before the last layer"
